@@ -1,0 +1,1 @@
+"""What access means: values and functions of values. No AWS, no HTTP, no clock, no environment, no log."""

@@ -1,0 +1,279 @@
+"""The catalogue: who may have which role on which terms, frozen, and the index that finds the rules for an ask."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from functools import cached_property, lru_cache
+
+from chalicelib.core.principal import Kind, Principal
+
+_WILDCARDS = re.compile(r"[*?]")
+
+
+@lru_cache(maxsize=65536)
+def glob(pattern: str) -> re.Pattern[str]:
+    """A pattern with `*` and `?`, which stand for anything but `/` and `:`; those two match only where they are written."""
+    parts = (("[^/:]*" if c == "*" else "[^/:]") if c in "*?" else re.escape(c) for c in pattern)
+    return re.compile("".join(parts), re.ASCII)
+
+
+def literal_prefix(pattern: str) -> str:
+    """What every match of the pattern begins with: the pattern up to its first wildcard."""
+    return _WILDCARDS.split(pattern, maxsplit=1)[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Who:
+    """A set of principals: all conditions that are given must hold; none given is nobody (and a mistake in the file)."""
+
+    groups: frozenset[str] = frozenset()
+    ids: tuple[str, ...] = ()
+    kind: Kind | None = None
+    issuer: str | None = None
+
+    def includes(self, principal: Principal) -> bool:
+        return not self.is_empty() and self.lacks(principal) is None
+
+    def is_empty(self) -> bool:
+        return not (self.groups or self.ids or self.kind or self.issuer)
+
+    def lacks(self, principal: Principal) -> str | None:
+        """The first condition that the principal does not meet, in words; None where all are met."""
+        if self.groups and self.groups.isdisjoint(principal.groups):
+            return f"needs a group of {', '.join(sorted(self.groups))}"
+        if self.ids and not any(glob(pattern).fullmatch(principal.id) for pattern in self.ids):
+            return f"needs an id like {', '.join(self.ids)}"
+        if self.kind and self.kind is not principal.kind:
+            return f"is for a {self.kind}"
+        if self.issuer and self.issuer != principal.issuer:
+            return f"needs the issuer {self.issuer}"
+        return None
+
+    @property
+    def key(self) -> str:
+        """The same text for the same set of conditions: what an approval remembers of a stage."""
+        parts = {
+            "groups": ",".join(sorted(self.groups)),
+            "ids": ",".join(sorted(self.ids)),
+            "kind": self.kind or "",
+            "issuer": self.issuer or "",
+        }
+        return ";".join(f"{name}={value}" for name, value in parts.items() if value)
+
+
+class VerifiedBy(StrEnum):
+    EMAIL_VERIFIED = "email_verified"
+    ISSUER = "issuer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MfaClaim:
+    """The claim whose value, or one of whose values, tells of a second factor."""
+
+    claim: str
+    any_of: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """An OIDC issuer whose tokens the bearer door believes.
+
+    mfa: the claim to look at; "issuer" where it never signs anybody in without; None where it proves nothing.
+    groups: the name of the claim; None where it has none.
+    """
+
+    name: str
+    url: str
+    audience: str
+    kind: Kind
+    client_id: str | None = None
+    scopes: tuple[str, ...] = ("openid", "email", "groups")
+    principal: str = "email"
+    groups: str | None = None
+    domains: frozenset[str] = frozenset()
+    verified_by: VerifiedBy = VerifiedBy.EMAIL_VERIFIED
+    subjects: tuple[str, ...] = ()
+    mfa: MfaClaim | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    name: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """A narrower pass: a session policy with `${parameter}` in its Resource and Condition strings.
+
+    policy: the parsed document; parameters: the full-match regular expression of each.
+    """
+
+    name: str
+    policy: Mapping[str, object]
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """A role in one target account, under the name by which it is requested.
+
+    max_session: the role's own MaxSessionDuration. chaining: the role ARNs that its sessions may assume further.
+    identity_use: sessions log in elsewhere by GetCallerIdentity, which no policy can end.
+    """
+
+    name: str
+    account: Account
+    role_name: str
+    partition: str = "aws"
+    external_id: str | None = None
+    max_session: timedelta = timedelta(hours=1)
+    chaining: tuple[str, ...] = ()
+    require_scope: bool = False
+    identity_use: bool = False
+    scopes: Mapping[str, Scope] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        return f"arn:{self.partition}:iam::{self.account.id}:role/{self.role_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a rule's approvals: `count` different people out of `who`."""
+
+    count: int
+    who: Who
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakGlass:
+    who: Who
+    max_duration: timedelta
+    reviewers: Who
+    review_within: timedelta
+
+
+class Effect(StrEnum):
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Who may request which roles, on which terms. A deny has only `who` and `roles`.
+
+    ticket: the regular expression a ticket must match in full; None where none is asked for.
+    """
+
+    name: str
+    who: Who
+    roles: tuple[str, ...]
+    effect: Effect = Effect.ALLOW
+    max_duration: timedelta = timedelta(0)
+    stages: tuple[Stage, ...] = ()
+    require_mfa: bool = False
+    ticket: str | None = None
+    break_glass: BreakGlass | None = None
+
+    def covers(self, role: str) -> bool:
+        return any(glob(pattern).fullmatch(role) for pattern in self.roles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One `[[tests]]` entry of the file: what somebody who asks should hear (a word of the dry run's `would`)."""
+
+    who: Principal
+    role: str
+    duration: timedelta
+    expect: str
+    ticket: str | None = None
+
+
+class RuleIndex:
+    """Finds the few rules that an ask may match, at a cost that follows those few and not the catalogue.
+
+    A rule stands under every pair of (literal prefix of a role pattern) and (a group of its `who`, else the literal prefix
+    of an id pattern, else "anybody"). An ask looks under the prefixes of its role and id that exist as lengths in the
+    index, and under the caller's groups.
+    """
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self._rules = rules
+        self._positions: dict[tuple[str, str, str], list[int]] = {}
+        self._role_lengths: set[int] = set()
+        self._id_lengths: set[int] = set()
+        for position, rule in enumerate(rules):
+            for role_prefix in {literal_prefix(pattern) for pattern in rule.roles}:
+                self._role_lengths.add(len(role_prefix))
+                for kind, key in self._who_keys(rule.who):
+                    self._positions.setdefault((role_prefix, kind, key), []).append(position)
+
+    def _who_keys(self, who: Who) -> Iterator[tuple[str, str]]:
+        if who.groups:
+            yield from (("group", group) for group in who.groups)
+        elif who.ids:
+            for prefix in {literal_prefix(pattern) for pattern in who.ids}:
+                self._id_lengths.add(len(prefix))
+                yield "id", prefix
+        else:
+            yield "anybody", ""
+
+    def candidates(self, principal: Principal, role: str) -> Iterator[Rule]:
+        """The rules that may match, in the file's order: all that do match are among them."""
+        who_keys = [("anybody", "")]
+        who_keys += [("group", group) for group in principal.groups]
+        who_keys += [("id", prefix) for prefix in _prefixes(principal.id, self._id_lengths)]
+        found = {
+            position
+            for role_prefix in _prefixes(role, self._role_lengths)
+            for kind, key in who_keys
+            for position in self._positions.get((role_prefix, kind, key), ())
+        }
+        return (self._rules[position] for position in sorted(found))
+
+
+def _prefixes(text: str, lengths: Iterable[int]) -> Iterator[str]:
+    return (text[:length] for length in lengths if length <= len(text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """digest: the SHA-256 of the file, in hex. hub: the id of the account the broker lives in."""
+
+    digest: str
+    issuers: tuple[Issuer, ...] = ()
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    auditors: Who = Who()
+    examples: tuple[Example, ...] = ()
+
+    @cached_property
+    def _index(self) -> RuleIndex:
+        return RuleIndex(self.rules)
+
+    @cached_property
+    def _arns(self) -> frozenset[tuple[str, str]]:
+        return frozenset((role.account.id, role.role_name.rpartition("/")[2]) for role in self.roles.values())
+
+    def rules_for(self, principal: Principal, role: str) -> tuple[Rule, ...]:
+        """The rules whose `who` includes the principal and whose `roles` cover the role, in the file's order."""
+        return tuple(
+            rule
+            for rule in self._index.candidates(principal, role)
+            if rule.covers(role) and rule.who.includes(principal)
+        )
+
+    def rules_about(self, role: str) -> tuple[Rule, ...]:
+        """Every rule that covers the role, whoever it is for, in the file's order. Its cost follows all rules."""
+        return tuple(rule for rule in self.rules if rule.covers(role))
+
+    def lends(self, account_id: str, role_name: str) -> bool:
+        """Whether a role (its name without path) of an account is one that Daypass lends."""
+        return (account_id, role_name) in self._arns

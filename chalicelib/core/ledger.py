@@ -1,0 +1,126 @@
+"""The history of a request: events, each carrying the hash of the one before it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from chalicelib.core.times import stamp
+
+# Strings and integers, and lists and objects of these: what JCS and json.dumps write alike.
+Detail = str | int | list["Detail"] | Mapping[str, "Detail"]
+
+_LARGEST = 2**53 - 1
+
+
+class EventType(StrEnum):
+    SUBMITTED = "request.submitted"
+    APPROVED = "request.approved"
+    DENIED = "request.denied"
+    CANCELLED = "request.cancelled"
+    RETURNED = "request.returned"
+    SESSION_ISSUING = "session.issuing"
+    SESSION_ISSUED = "session.issued"
+    SESSION_FAILED = "session.failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of a history. `at` is RFC 3339; both hashes are SHA-256 in lower-case hex."""
+
+    seq: int
+    type: str
+    at: str
+    actor: str
+    details: Mapping[str, Detail]
+    prev_hash: str
+    hash: str
+
+    def as_json(self) -> dict[str, Detail]:
+        return {**self._hashed(), "hash": self.hash}
+
+    def _hashed(self) -> dict[str, Detail]:
+        return {
+            "seq": self.seq,
+            "type": self.type,
+            "at": self.at,
+            "actor": self.actor,
+            "details": self.details,
+            "prev_hash": self.prev_hash,
+        }
+
+    def computed_hash(self) -> str:
+        """SHA-256 over the text `prev_hash` followed by the JCS text of the event without `hash`, both as UTF-8."""
+        return hashlib.sha256((self.prev_hash + canonical(self._hashed())).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a chain: how many events it holds and the hash of the last."""
+
+    seq: int
+    hash: str
+
+
+def beginning(request_id: str) -> Head:
+    """The head of a history that holds nothing yet."""
+    return Head(0, hashlib.sha256(f"daypass:{request_id}".encode()).hexdigest())
+
+
+def next_event(head: Head, kind: EventType, at: datetime, actor: str, details: Mapping[str, Detail]) -> Event:
+    """The event that follows `head`. Raises ValueError for details that JCS would not write as they are meant."""
+    event = Event(
+        seq=head.seq + 1, type=kind, at=stamp(at), actor=actor, details=details, prev_hash=head.hash, hash=""
+    )
+    return replace(event, hash=event.computed_hash())
+
+
+def first_break(head: Head, events: Iterable[Event]) -> int | None:
+    """The seq at which a history, read from `head` on, no longer follows from what came before; None where it all does."""
+    for event in events:
+        follows = event.seq == head.seq + 1 and event.prev_hash == head.hash
+        if not follows or event.hash != event.computed_hash():
+            return event.seq
+        head = Head(event.seq, event.hash)
+    return None
+
+
+def canonical(value: Detail) -> str:
+    """JSON in the form of RFC 8785 (JCS), for strings, integers within 2^53 and lists and objects of them.
+
+    Raises ValueError for anything else, a key outside ASCII (JCS would sort it by UTF-16) or a lone surrogate.
+    """
+    _check(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _check(value: object) -> None:
+    match value:
+        case bool():
+            raise ValueError("a history holds strings and integers only, no booleans")
+        case int() if abs(value) <= _LARGEST:
+            pass
+        case str():
+            value.encode()
+        case list():
+            for item in value:
+                _check(item)
+        case Mapping():
+            for key, item in value.items():
+                if not (isinstance(key, str) and key.isascii()):
+                    raise ValueError(f"a key of a history's details is ASCII text, not {key!r}")
+                _check(item)
+        case _:
+            raise ValueError(f"a history holds strings and integers only, not {type(value).__name__}")
+
+
+def commitment(text: str, salt: str) -> str:
+    """What the history holds of a free text: SHA-256 of salt and text, in hex.
+
+    The text and the salt are kept beside the history, so that both can be erased and the chain still verifies.
+    """
+    return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()

@@ -1,0 +1,172 @@
+"""Every way in which Daypass says no.
+
+One level of subclasses: a refusal is a word of the domain, and `chalicelib/web/problems.py` alone knows which HTTP status
+goes with which word. Whatever is raised and is not a Refusal is a bug.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """A no with its reason. `slug` is what programs branch on; `detail` tells a person what was wrong and what to do.
+
+    `detail` never holds a secret: it goes to the caller and to the log.
+    """
+
+    slug: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class Unauthenticated(Refusal):
+    slug = "unauthenticated"
+    title = "Who is asking could not be proven"
+
+
+class GroupsOverage(Refusal):
+    """The token says that it holds too many groups to list them, so nothing can be decided by group."""
+
+    slug = "groups-overage"
+    title = "The token does not list its groups"
+
+
+class PassAsksForPass(Refusal):
+    slug = "pass-asks-for-pass"
+    title = "A Daypass session cannot ask for another"
+
+
+class NotEligible(Refusal):
+    slug = "not-eligible"
+    title = "You may not have this"
+
+
+class MayNotApprove(Refusal):
+    slug = "may-not-approve"
+    title = "You may not decide on this request"
+
+
+class NotYours(Refusal):
+    slug = "not-yours"
+    title = "Only the requester may do this"
+
+
+class NotFound(Refusal):
+    slug = "not-found"
+    title = "There is no such thing, or you may not see it"
+
+
+class NotPending(Refusal):
+    slug = "not-pending"
+    title = "The request is no longer waiting for an answer"
+
+
+class AlreadyApprovedByYou(Refusal):
+    slug = "already-approved-by-you"
+    title = "You have approved this request already"
+
+
+class NotActive(Refusal):
+    slug = "not-active"
+    title = "The request gives no access now"
+
+
+class NotCancellable(Refusal):
+    slug = "not-cancellable"
+    title = "The request can no longer be cancelled"
+
+
+class ChangedMeanwhile(Refusal):
+    """Others changed the same request so often that this call gave up; nothing of it was recorded."""
+
+    slug = "changed-meanwhile"
+    title = "The request was changed by somebody else at the same time"
+
+
+class IdempotencyKeyReused(Refusal):
+    slug = "idempotency-key-reused"
+    title = "This Idempotency-Key came with another body before"
+
+
+class TooManyOpen(Refusal):
+    slug = "too-many-open"
+    title = "You have too many open requests"
+
+
+class TooManySessions(Refusal):
+    slug = "too-many-sessions"
+    title = "This request was given too many sessions"
+
+    def __init__(self, detail: str, retry_after: timedelta | None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class TooLong(Refusal):
+    slug = "too-long"
+    title = "Longer than you may have it"
+
+
+class TooLarge(Refusal):
+    slug = "too-large"
+    title = "The body is too large"
+
+
+class UnsupportedMediaType(Refusal):
+    slug = "unsupported-media-type"
+    title = "Daypass reads application/json only"
+
+
+class MethodNotAllowed(Refusal):
+    slug = "method-not-allowed"
+    title = "This address does not know that method"
+
+
+class NotYet(Refusal):
+    slug = "not-yet"
+    title = "Daypass does not do this yet"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field; `field` is its path, as in `scope.parameters.bucket`."""
+
+    field: str
+    message: str
+
+
+class Invalid(Refusal):
+    slug = "invalid"
+    title = "The request makes no sense as it is"
+
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail)
+        self.errors = errors
+
+
+class StsRefused(Refusal):
+    """STS answered no, for certain: no session exists. `code` is STS's own error code."""
+
+    slug = "sts-refused"
+    title = "AWS did not lend the session"
+
+    def __init__(self, detail: str, code: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class Unavailable(Refusal):
+    """Something Daypass needs did not answer; whether it acted may be unknown. `retry_after`: when to ask again."""
+
+    slug = "unavailable"
+    title = "Daypass cannot do this right now"
+
+    def __init__(self, detail: str, retry_after: timedelta = timedelta(seconds=5)) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after

@@ -1,0 +1,177 @@
+"""A request: the record of the whole story of one ask, and the sessions it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.core import life
+from chalicelib.core.catalogue import Who
+from chalicelib.core.ledger import Detail, Event, EventType, Head, beginning, next_event
+from chalicelib.core.life import Expired, State, Status, Window
+from chalicelib.core.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeChoice:
+    """The scope that was asked for, by name, with a value for each of its parameters."""
+
+    name: str
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a principal asks for. session_policy: the caller's own, as JSON text; never together with a scope."""
+
+    role: str
+    duration: timedelta
+    reason: str
+    ticket: str | None = None
+    scope: ScopeChoice | None = None
+    session_policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """One yes. qualifies: the `Who.key` of every stage that its giver could fill at the click."""
+
+    by: str
+    at: datetime
+    comment: str | None
+    qualifies: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """A stage as it is shown: who is asked, how many of them, and who has said yes in it."""
+
+    count: int
+    who: Who
+    approved_by: tuple[str, ...]
+
+
+class SessionStatus(StrEnum):
+    ISSUING = "issuing"
+    ISSUED = "issued"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One issuance of STS credentials. id: a ULID. Holds CloudTrail's join keys and no secret.
+
+    expires_at: the earlier of STS's own expiry and the window's end.
+    sts_request_id: the RequestId of STS's answer, CloudTrail's `requestID`; sts_region: whose trail the call is in.
+    """
+
+    id: str
+    session_name: str
+    begun_at: datetime
+    status: SessionStatus = SessionStatus.ISSUING
+    access_key_id: str | None = None
+    assumed_role_id: str | None = None
+    issued_at: datetime | None = None
+    expires_at: datetime | None = None
+    sts_request_id: str | None = None
+    sts_region: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One ask for one role for one duration for one reason.
+
+    requester: as verified when asking; its groups are asked again at each issuance.
+    duration: as asked, or as an approver cut it.
+    scope: the choice; session_policy: the permissions text that approvers see (the scope's, filled in, or the caller's).
+    rule, stages: the deciding rule; while pending they are worked out anew whenever they are shown.
+    answer_by: the end of waiting for a decision; use_by: the end of waiting for the first use; window: once open.
+    sessions_begun, last_begun: how many sessions were begun, and when the last ten were.
+    catalogue_digest: of the catalogue that the ask was judged by.
+    salt: what the history's commitments to reason and comments are salted with.
+    version, head_hash: the seq and the hash of the last event.
+    """
+
+    id: str
+    status: Status
+    requester: Principal
+    role: str
+    account: str
+    account_id: str
+    role_arn: str
+    duration: timedelta
+    reason: str
+    ticket: str | None
+    scope: ScopeChoice | None
+    session_policy: str | None
+    rule: str
+    stages: tuple[StageProgress, ...]
+    created_at: datetime
+    answer_by: datetime
+    catalogue_digest: str
+    salt: str
+    approvals: tuple[Approval, ...] = ()
+    decided_by: str | None = None
+    decision_comment: str | None = None
+    use_by: datetime | None = None
+    window: Window | None = None
+    sessions_begun: int = 0
+    last_begun: tuple[datetime, ...] = ()
+    version: int = 0
+    head_hash: str = ""
+
+    def state(self, now: datetime) -> State:
+        return self._state(now)[0]
+
+    def expired_because(self, now: datetime) -> Expired | None:
+        return self._state(now)[1]
+
+    def _state(self, now: datetime) -> tuple[State, Expired | None]:
+        return life.state(self.status, answer_by=self.answer_by, use_by=self.use_by, window=self.window, now=now)
+
+    def due_at(self) -> datetime | None:
+        """The next clock that ends something: what a sweeper will have to announce. None where none is left."""
+        match self.status:
+            case Status.PENDING:
+                return self.answer_by
+            case Status.APPROVED:
+                return self.window.ends_at if self.window else self.use_by
+            case Status.USED:
+                return self.window.ends_at if self.window else None
+            case _:
+                return None
+
+    @property
+    def head(self) -> Head:
+        return Head(self.version, self.head_hash) if self.version else beginning(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One transition: the request before and after it (before: None for a new one), its events, and the session touched.
+
+    It is stored whole or not at all: only over `before.version`, or only where there is no such request yet.
+    """
+
+    before: Request | None
+    after: Request
+    events: tuple[Event, ...] = field(default=())
+    session: Session | None = None
+
+    def then(
+        self,
+        kind: EventType,
+        *,
+        at: datetime,
+        actor: str,
+        details: Mapping[str, Detail],
+        session: Session | None = None,
+        **changed: Any,
+    ) -> Change:
+        """The same transition with one more event, and with `changed` fields of the request."""
+        event = next_event(self.after.head, kind, at, actor, details)
+        after = replace(self.after, version=event.seq, head_hash=event.hash, **changed)
+        return Change(self.before, after, (*self.events, event), session or self.session)
