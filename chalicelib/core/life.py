@@ -101,3 +101,11 @@ def _in_window(window: Window, now: datetime) -> tuple[State, None]:
     if now < window.starts_at:
         return State.SCHEDULED, None
     return (State.ACTIVE if now < window.ends_at else State.ENDED), None
+
+
+def moved(status: Status, move: Move) -> Status:
+    """The status that a move leads to. Raises ValueError where the table has no such move."""
+    try:
+        return MOVES[status, move]
+    except KeyError:
+        raise ValueError(f"there is no move {move!r} from {status!r}") from None

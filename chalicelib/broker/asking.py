@@ -1,0 +1,211 @@
+"""Asking: an ask is judged, and becomes a request on the record or a refusal that leaves none."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from chalicelib.broker.ports import AlreadyClaimed, Claim, QuotaFull, World
+from chalicelib.core import approvals
+from chalicelib.core.catalogue import Catalogue, Role, Rule
+from chalicelib.core.ledger import Detail, EventType, canonical, commitment
+from chalicelib.core.life import Status
+from chalicelib.core.policy import with_wall
+from chalicelib.core.principal import Principal
+from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, TooManyOpen, Unavailable
+from chalicelib.core.request import Ask, Change, Request, StageProgress
+from chalicelib.core.rules import Terms, decide, explain
+from chalicelib.core.session import long_enough, permissions
+
+ANSWER_WITHIN = timedelta(hours=8)
+USE_WITHIN = timedelta(hours=8)
+MAX_OPEN = 20
+KEY_LASTS = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """The caller's key, and the address it was sent to: the same key at another address is another key."""
+
+    route: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The request that an ask became; replayed: it was there already, from an earlier use of the same key."""
+
+    request: Request
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What an ask would become. would: `auto-approved`, `needs-approval` or `not-eligible` (all else is then empty)."""
+
+    would: str
+    rule: str | None
+    stages: tuple[StageProgress, ...]
+    max_duration: timedelta | None
+    session_policy: str | None
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """An ask that the catalogue admits."""
+
+    role: Role
+    rule: Rule
+    admitting: tuple[Rule, ...]
+    permissions: str | None
+
+
+def ask(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None) -> Asked:
+    """Put a request on the record: approved at once where a rule wants no approval, else pending.
+
+    Raises what judging raises, TooManyOpen, IdempotencyKeyReused and Unavailable; then nothing was recorded (with
+    Unavailable it may have been: the same key finds out).
+    """
+    now = world.now()
+    return record(world, principal, wish, key, opening(world, principal, wish, now), now)
+
+
+def dry_run(world: World, principal: Principal, wish: Ask) -> DryRun:
+    """What `ask` would do, recording nothing. A caller who is not eligible learns no more than the 403 would tell."""
+    catalogue = world.catalogue()
+    try:
+        judged = _judge(catalogue, principal, wish, world.now())
+    except NotEligible as refusal:
+        return DryRun(
+            would="not-eligible", rule=None, stages=(), max_duration=None, session_policy=None, why=(refusal.detail,)
+        )
+    return DryRun(
+        would="needs-approval" if judged.rule.stages else "auto-approved",
+        rule=judged.rule.name,
+        stages=approvals.progress(judged.rule, ()),
+        max_duration=max(rule.max_duration for rule in judged.admitting),
+        session_policy=judged.permissions,
+        why=tuple(
+            considered.why
+            for considered in explain(catalogue, principal, _terms(wish))
+            if considered.rule.who.includes(principal)
+        ),
+    )
+
+
+def opening(world: World, principal: Principal, wish: Ask, now: datetime) -> Change:
+    """The first transition of a new request, not stored yet. Raises NotEligible, TooLong and Invalid."""
+    catalogue = world.catalogue()
+    judged = _judge(catalogue, principal, wish, now)
+    approved = not judged.rule.stages
+    request = Request(
+        id=world.new_id(),
+        status=Status.APPROVED if approved else Status.PENDING,
+        requester=principal,
+        role=judged.role.name,
+        account=judged.role.account.name,
+        account_id=judged.role.account.id,
+        role_arn=judged.role.arn,
+        duration=wish.duration,
+        reason=wish.reason,
+        ticket=wish.ticket,
+        scope=wish.scope,
+        session_policy=judged.permissions,
+        rule=judged.rule.name,
+        stages=approvals.progress(judged.rule, ()),
+        created_at=now,
+        answer_by=now + ANSWER_WITHIN,
+        use_by=now + USE_WITHIN if approved else None,
+        catalogue_digest=catalogue.digest,
+        salt=world.new_id(),
+    )
+    return Change(None, request).then(
+        EventType.SUBMITTED, at=now, actor=principal.id, details=_submitted(request, approved)
+    )
+
+
+def record(
+    world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None, change: Change, now: datetime
+) -> Asked:
+    """Store a new request, or find the one that the same key and body made before."""
+    claim = _claim(principal, wish, key, now) if key else None
+    try:
+        world.requests.submit(change, claim=claim, max_open=MAX_OPEN, now=now)
+    except QuotaFull:
+        raise TooManyOpen(
+            f"You have {MAX_OPEN} open requests: cancel or return some (GET /v1/requests?mine=true lists them)."
+        ) from None
+    except AlreadyClaimed as claimed:
+        return Asked(_replayed(world, claim, claimed), replayed=True)
+    return Asked(change.after, replayed=False)
+
+
+def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime) -> _Judged:
+    decision = decide(catalogue, principal, _terms(wish))
+    long_enough(decision.role, wish.duration)
+    narrowed = permissions(decision.role, wish.scope, wish.session_policy)
+    with_wall(narrowed, ends_at=now, chaining=decision.role.chaining)
+    rule = approvals.nearest(decision.rules, ())
+    return _Judged(decision.role, rule, decision.rules, narrowed)
+
+
+def _terms(wish: Ask) -> Terms:
+    return Terms(wish.role, wish.duration, wish.ticket)
+
+
+def _submitted(request: Request, approved: bool) -> dict[str, Detail]:
+    details: dict[str, Detail] = {
+        "role": request.role,
+        "role_arn": request.role_arn,
+        "duration_seconds": int(request.duration.total_seconds()),
+        "reason_sha256": commitment(request.reason, request.salt),
+        "catalogue_digest": request.catalogue_digest,
+        "issuer": request.requester.issuer,
+    }
+    if request.ticket is not None:
+        details["ticket"] = request.ticket
+    if request.scope is not None:
+        details["scope"] = {"name": request.scope.name, "parameters": dict(request.scope.parameters)}
+    if request.session_policy is not None:
+        details["session_policy_sha256"] = hashlib.sha256(request.session_policy.encode()).hexdigest()
+    if approved:
+        details["rule"] = request.rule
+    return details
+
+
+def _claim(principal: Principal, wish: Ask, key: IdempotencyKey, now: datetime) -> Claim:
+    return Claim(
+        principal_id=principal.id,
+        route=key.route,
+        key=key.key,
+        body_hash=_body_hash(wish),
+        until=now + KEY_LASTS,
+    )
+
+
+def _body_hash(wish: Ask) -> str:
+    scope: Detail = [wish.scope.name, dict(wish.scope.parameters)] if wish.scope else ""
+    parts: Detail = [
+        wish.role,
+        int(wish.duration.total_seconds()),
+        wish.reason,
+        wish.ticket or "",
+        scope,
+        wish.session_policy or "",
+    ]
+    return hashlib.sha256(canonical(parts).encode()).hexdigest()
+
+
+def _replayed(world: World, claim: Claim | None, claimed: AlreadyClaimed) -> Request:
+    assert claim is not None
+    if claimed.body_hash != claim.body_hash:
+        raise IdempotencyKeyReused(
+            "This Idempotency-Key was sent with another body in the last 24 hours: use a new key for a new request."
+        )
+    request = world.requests.get(claimed.request_id)
+    if request is None:
+        raise Unavailable("The request that this Idempotency-Key made cannot be read just now.")
+    return request
+

@@ -1,0 +1,144 @@
+"""Deciding: one person says yes or no; the last yes that a rule waits for makes a grant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.broker.asking import USE_WITHIN
+from chalicelib.broker.ports import Stale, World
+from chalicelib.broker.seeing import admitting_today, visible
+from chalicelib.core import approvals
+from chalicelib.core.catalogue import Catalogue, Rule
+from chalicelib.core.ledger import Detail, EventType, commitment
+from chalicelib.core.life import Expired, Move, State, moved
+from chalicelib.core.principal import Principal
+from chalicelib.core.refusals import (
+    AlreadyApprovedByYou,
+    ChangedMeanwhile,
+    FieldError,
+    Invalid,
+    NotPending,
+)
+from chalicelib.core.request import Approval, Change, Request
+from chalicelib.core.session import long_enough
+from chalicelib.core.times import spoken
+
+TRIES = 10
+"""How often a transition is tried again on the newer record before the caller hears that it changed too often."""
+
+Transition = Callable[[Catalogue, Request, datetime], Change]
+
+
+def transition(world: World, principal: Principal, request_id: str, step: Transition) -> Request:
+    """Load, judge, store; and once more from the start whenever somebody else was faster.
+
+    Raises NotFound, what `step` raises, and ChangedMeanwhile when others kept winning. Who saw the request at the first
+    look still gets the clear answer after losing a race that made it invisible to them.
+    """
+    request = visible(world, principal, world.requests.get(request_id), request_id)
+    for _ in range(TRIES):
+        change = step(world.catalogue(), request, world.now())
+        try:
+            world.requests.commit(change)
+        except Stale:
+            newer = world.requests.get(request_id)
+            assert newer is not None, "requests are never deleted while they can change"
+            request = newer
+            continue
+        return change.after
+    raise ChangedMeanwhile("The request kept changing while this was tried; nothing was recorded. Look at it and try again.")
+
+
+def approve(
+    world: World, principal: Principal, request_id: str, *, comment: str | None, duration: timedelta | None
+) -> Request:
+    """Say yes, perhaps for a shorter time. The request is approved once the stages of any one admitting rule are filled.
+
+    Raises NotFound, MayNotApprove, AlreadyApprovedByYou, NotPending, Invalid (longer than asked) and ChangedMeanwhile.
+    """
+
+    def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
+        if any(approval.by == principal.id for approval in request.approvals):
+            raise AlreadyApprovedByYou("You have approved this request already; one person counts once.")
+        shortened = _shortened(request, duration)
+        rules = _decidable(catalogue, request, principal, now, shortened)
+        yes = Approval(by=principal.id, at=now, comment=comment, qualifies=approvals.qualifies(rules, principal))
+        if refusal := approvals.may_approve(request, rules, yes):
+            raise refusal
+        return _approved(request, rules, yes, shortened, now)
+
+    return transition(world, principal, request_id, step)
+
+
+def deny(world: World, principal: Principal, request_id: str, *, comment: str) -> Request:
+    """Say no, for good. Raises NotFound, MayNotApprove, NotPending and ChangedMeanwhile."""
+
+    def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
+        _decidable(catalogue, request, principal, now, request.duration)
+        return Change(request, request).then(
+            EventType.DENIED,
+            at=now,
+            actor=principal.id,
+            details={"comment_sha256": commitment(comment, request.salt)},
+            status=moved(request.status, Move.DENY),
+            decided_by=principal.id,
+            decision_comment=comment,
+        )
+
+    return transition(world, principal, request_id, step)
+
+
+def _decidable(
+    catalogue: Catalogue, request: Request, principal: Principal, now: datetime, duration: timedelta
+) -> tuple[Rule, ...]:
+    """The rules that admit the request today for that duration, where the principal may decide on it now."""
+    state = request.state(now)
+    if state is State.PENDING or principal.id == request.requester.id:
+        rules = admitting_today(catalogue, replace(request, duration=duration))
+        if refusal := approvals.may_decide(request, rules, principal):
+            raise refusal
+        long_enough(catalogue.roles[request.role], duration)
+        return rules
+    if request.expired_because(now) is Expired.UNANSWERED:
+        raise NotPending("Nobody answered this request in time: it has expired. The requester may ask again.")
+    raise NotPending(f"The request is {state} already.")
+
+
+def _shortened(request: Request, duration: timedelta | None) -> timedelta:
+    if duration is None:
+        return request.duration
+    if duration > request.duration:
+        message = f"{spoken(request.duration)} was asked: an approval may shorten that, never lengthen it"
+        raise Invalid(f"duration_seconds: {message}.", (FieldError("duration_seconds", message),))
+    return duration
+
+
+def _approved(
+    request: Request, rules: tuple[Rule, ...], yes: Approval, duration: timedelta, now: datetime
+) -> Change:
+    given = (*request.approvals, yes)
+    rule = approvals.nearest(rules, given)
+    enough = approvals.lacking(rule, given) == 0
+    details: dict[str, Detail] = {"stages": [*sorted(yes.qualifies)], "enough": "yes" if enough else "no"}
+    if yes.comment is not None:
+        details["comment_sha256"] = commitment(yes.comment, request.salt)
+    if duration != request.duration:
+        details["duration_seconds"] = int(duration.total_seconds())
+    changed: dict[str, Any] = {
+        "approvals": given,
+        "duration": duration,
+        "rule": rule.name,
+        "stages": approvals.progress(rule, given),
+    }
+    if enough:
+        details["rule"] = rule.name
+        changed |= {
+            "status": moved(request.status, Move.APPROVE),
+            "use_by": now + USE_WITHIN,
+            "decided_by": yes.by,
+            "decision_comment": yes.comment,
+        }
+    return Change(request, request).then(EventType.APPROVED, at=now, actor=yes.by, details=details, **changed)

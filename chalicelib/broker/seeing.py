@@ -1,0 +1,159 @@
+"""Seeing: what of the record a principal may look at, and how much of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from chalicelib.broker.ports import Page, World
+from chalicelib.core import approvals
+from chalicelib.core.catalogue import Catalogue, Role, Rule
+from chalicelib.core.ledger import Event
+from chalicelib.core.life import State, Status
+from chalicelib.core.principal import Principal
+from chalicelib.core.refusals import NotFound
+from chalicelib.core.request import Approval, Request, Session
+from chalicelib.core.rules import Terms, objection, ways_in
+
+
+def admitting_today(catalogue: Catalogue, request: Request) -> tuple[Rule, ...]:
+    """The rules that let the request's requester, as known when asking, have it by today's catalogue."""
+    return _admitting(catalogue, request, request.requester, Terms(request.role, request.duration, request.ticket))
+
+
+def admitting_now(catalogue: Catalogue, request: Request, requester: Principal) -> tuple[Rule, ...]:
+    """The rules that let the requester, as signed in now, use what was granted; their limits shorten it, not refuse it."""
+    return _admitting(catalogue, request, requester, Terms(request.role, None, request.ticket))
+
+
+def _admitting(catalogue: Catalogue, request: Request, requester: Principal, terms: Terms) -> tuple[Rule, ...]:
+    role = catalogue.roles.get(request.role)
+    if role is None or role.arn != request.role_arn:
+        return ()
+    rules = ways_in(catalogue, requester, request.role)
+    return tuple(rule for rule in rules if objection(rule, requester, terms) is None)
+
+
+def may_see(catalogue: Catalogue, request: Request, principal: Principal) -> bool:
+    """The requester, those who decided, those whom a rule asks to decide, and auditors may."""
+    if principal.id == request.requester.id or catalogue.auditors.includes(principal):
+        return True
+    if principal.id == request.decided_by or any(principal.id == approval.by for approval in request.approvals):
+        return True
+    return approvals.may_decide(request, admitting_today(catalogue, request), principal) is None
+
+
+def found(world: World, principal: Principal, request_id: str) -> Request:
+    """The request. Raises NotFound where there is none, and in the same words where the principal may not see it."""
+    return visible(world, principal, world.requests.get(request_id), request_id)
+
+
+def visible(world: World, principal: Principal, request: Request | None, request_id: str) -> Request:
+    if request is None or not may_see(world.catalogue(), request, principal):
+        raise NotFound(f"There is no request {request_id!r}, or you may not see it.")
+    return request
+
+
+def story(world: World, principal: Principal, request_id: str) -> tuple[Request, tuple[Session, ...]]:
+    """The request and its last 50 sessions. Raises NotFound."""
+    known = world.requests.story(request_id)
+    request = visible(world, principal, known[0] if known else None, request_id)
+    return request, known[1] if known else ()
+
+
+def history(world: World, principal: Principal, request_id: str, *, after: int, limit: int) -> Page[Event]:
+    """The request's events, oldest first. Raises NotFound."""
+    found(world, principal, request_id)
+    return world.requests.events(request_id, after=after, limit=limit)
+
+
+def current(world: World, request: Request) -> Request:
+    """The request as it is shown: while it waits, `rule` and `stages` are those that lack the fewest approvals today."""
+    if request.status is not Status.PENDING:
+        return request
+    rules = admitting_today(world.catalogue(), request)
+    return request if not rules else with_nearest(request, rules)
+
+
+def with_nearest(request: Request, rules: tuple[Rule, ...]) -> Request:
+    """The request with the rule that lacks the fewest of its approvals, and that rule's stages."""
+    rule = approvals.nearest(rules, request.approvals)
+    return replace(request, rule=rule.name, stages=approvals.progress(rule, request.approvals))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What of a list is wanted. mine: asked by the caller; to_approve: waiting for the caller's yes or no."""
+
+    mine: bool = False
+    to_approve: bool = False
+    state: State | None = None
+    role: str | None = None
+    requester: str | None = None
+
+
+def listed(world: World, principal: Principal, filters: Filters, *, after: str | None, limit: int) -> Page[Request]:
+    """The requests that the principal may see and asked for; a page may be empty and still have a next position.
+
+    Newest first; what waits for an answer: the next to lapse first.
+    """
+    now = world.now()
+    catalogue = world.catalogue()
+    page = _source(world, principal, filters)(after, limit)
+
+    def wanted(request: Request) -> bool:
+        return (
+            (filters.state is None or request.state(now) is filters.state)
+            and (filters.role is None or request.role == filters.role)
+            and (filters.requester is None or request.requester.id == filters.requester)
+            and (not filters.to_approve or _waits_for(catalogue, request, principal, request.state(now)))
+            and may_see(catalogue, request, principal)
+        )
+
+    return Page(tuple(current(world, request) for request in page.items if wanted(request)), page.next)
+
+
+def _source(world: World, principal: Principal, filters: Filters) -> Callable[[str | None, int], Page[Request]]:
+    requester = principal.id if filters.mine else filters.requester
+    if requester is not None:
+        return lambda after, limit: world.requests.by_requester(requester, after=after, limit=limit)
+    if filters.to_approve or filters.state is State.PENDING:
+        return lambda after, limit: world.requests.waiting(now=world.now(), after=after, limit=limit)
+    return lambda after, limit: world.requests.everything(after=after, limit=limit)
+
+
+def _waits_for(catalogue: Catalogue, request: Request, principal: Principal, state: State) -> bool:
+    rules = admitting_today(catalogue, request)
+    if state is not State.PENDING or approvals.may_decide(request, rules, principal) is not None:
+        return False
+    keys = approvals.qualifies(rules, principal)
+    yes = Approval(by=principal.id, at=request.created_at, comment=None, qualifies=keys)
+    already = any(approval.by == principal.id for approval in request.approvals)
+    return not already and approvals.may_approve(request, rules, yes) is None
+
+
+@dataclass(frozen=True, slots=True)
+class Requestable:
+    """A role that a principal may request, and the rules that let them."""
+
+    role: Role
+    rules: tuple[Rule, ...]
+
+
+def requestable(world: World, principal: Principal, *, q: str, after: str | None, limit: int) -> Page[Requestable]:
+    """The roles that the principal may request, by name; q: a part of the name or of the account's. No AWS call."""
+    catalogue = world.catalogue()
+    names = sorted(
+        name
+        for name, role in catalogue.roles.items()
+        if (after is None or name > after) and (q in name or q in role.account.name or q in role.account.id)
+    )
+    items: list[Requestable] = []
+    for name in names:
+        rules = ways_in(catalogue, principal, name)
+        if not rules:
+            continue
+        if len(items) == limit:
+            return Page(tuple(items), items[-1].role.name)
+        items.append(Requestable(catalogue.roles[name], rules))
+    return Page(tuple(items), None)

@@ -1,0 +1,132 @@
+"""The rules of the catalogue file: read, and refused where one could never matter."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+
+from chalicelib.core.catalogue import BreakGlass, Effect, Rule, Stage, glob, literal_prefix
+from chalicelib.core.catalogue_mistakes import Say, entry, length, regular_expression
+from chalicelib.core.catalogue_people import People
+from chalicelib.core.catalogue_shape import BreakGlassShape, RuleShape, StageShape
+
+SHORTEST_WINDOW = timedelta(seconds=60)
+LONGEST_WINDOW = timedelta(hours=12)
+_LONGEST_REVIEW = timedelta(days=30)
+_LONGEST_NAME = 100
+_AFTER = "\x7f"  # sorts behind every character of a name
+
+
+class RoleNames:
+    """The names of the roles there are, found by pattern at a cost that follows those with the pattern's beginning."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = sorted(names)
+        self._known = frozenset(self._names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
+    def matching(self, pattern: str) -> Iterator[str]:
+        prefix = literal_prefix(pattern)
+        if pattern == prefix:
+            return iter([pattern] if pattern in self else [])
+        beginning = islice(self._names, bisect_left(self._names, prefix), bisect_right(self._names, prefix + _AFTER))
+        if pattern == f"{prefix}*":  # no name holds the / or : at which the wildcard would stop
+            return beginning
+        return filter(glob(pattern).fullmatch, beginning)
+
+    def covered_by(self, rule: Rule) -> frozenset[str]:
+        return frozenset(name for pattern in rule.roles for name in self.matching(pattern))
+
+
+def read_rules(shapes: Sequence[RuleShape | None], people: People, names: RoleNames, say: Say) -> tuple[Rule, ...]:
+    placed = [(entry("rules", number, shape.name), shape) for number, shape in enumerate(shapes) if shape]
+    rules = {place: _rule(shape, place, people, names, say) for place, shape in placed}
+    _say_repeated(rules, say)
+    _say_denied(rules, names, say)
+    return tuple(rules.values())
+
+
+def _rule(shape: RuleShape, place: str, people: People, names: RoleNames, say: Say) -> Rule:
+    if len(shape.name) > _LONGEST_NAME or not shape.name.isprintable():
+        say(f"{place}.name", f"must be at most {_LONGEST_NAME} printable characters")
+    for number, pattern in enumerate(shape.roles):
+        if next(names.matching(pattern), None) is None:
+            say(f"{place}.roles[{number}]", f"{pattern!r:.80} matches no role")
+    rule = Rule(name=shape.name, who=people.who(shape.who, f"{place}.who", say), roles=shape.roles)
+    if shape.effect == "allow":
+        return _with_terms(rule, shape, place, people, say)
+    for term in ("max_duration", "approvals", "require", "break_glass"):
+        if getattr(shape, term) is not None:
+            say(f"{place}.{term}", "a deny has only name, who and roles")
+    return replace(rule, effect=Effect.DENY)
+
+
+def _with_terms(rule: Rule, shape: RuleShape, place: str, people: People, say: Say) -> Rule:
+    if shape.approvals is None:
+        say(f"{place}.approvals", "is missing: write [] where none is due")
+    ticket = shape.require.ticket if shape.require else None
+    glass = shape.break_glass
+    return replace(
+        rule,
+        max_duration=_window(shape.max_duration, f"{place}.max_duration", say),
+        stages=tuple(
+            _stage(stage, f"{place}.approvals[{number}]", people, say)
+            for number, stage in enumerate(shape.approvals or ())
+        ),
+        require_mfa=bool(shape.require and shape.require.mfa),
+        ticket=regular_expression(ticket, f"{place}.require.ticket", say) if ticket else None,
+        break_glass=_break_glass(glass, f"{place}.break_glass", people, say) if glass else None,
+    )
+
+
+def _stage(shape: StageShape, place: str, people: People, say: Say) -> Stage:
+    stage = Stage(shape.count, people.who(shape.who, f"{place}.from", say, deciding=True))
+    listed = not any(wildcard in pattern for pattern in stage.who.ids for wildcard in "*?")
+    if stage.who.ids and listed and stage.count > len(set(stage.who.ids)):
+        say(f"{place}.count", f"can never be reached: only {len(set(stage.who.ids))} may approve")
+    return stage
+
+
+def _break_glass(shape: BreakGlassShape, place: str, people: People, say: Say) -> BreakGlass:
+    return BreakGlass(
+        who=people.who(shape.who, f"{place}.who", say, deciding=True),
+        max_duration=_window(shape.max_duration, f"{place}.max_duration", say),
+        reviewers=people.who(shape.reviewers, f"{place}.reviewers", say, deciding=True),
+        review_within=length(
+            shape.review_within, f"{place}.review_within", say, least=SHORTEST_WINDOW, most=_LONGEST_REVIEW
+        ),
+    )
+
+
+def _window(text: str | None, place: str, say: Say) -> timedelta:
+    return length(text, place, say, least=SHORTEST_WINDOW, most=LONGEST_WINDOW)
+
+
+def _say_repeated(rules: dict[str, Rule], say: Say) -> None:
+    by_name: dict[str, str] = {}
+    by_terms: dict[Rule, str] = {}
+    for place, rule in rules.items():
+        if (first := by_name.setdefault(rule.name, place)) != place:
+            say(f"{place}.name", f"is the name of {first}")
+        terms = replace(rule, name="", roles=tuple(sorted(set(rule.roles))))
+        if (first := by_terms.setdefault(terms, place)) != place:
+            say(place, f"says nothing new: {first} has the same who, roles and terms")
+
+
+def _say_denied(rules: dict[str, Rule], names: RoleNames, say: Say) -> None:
+    """An allow is dead where denies for the very same `who` cover all its roles."""
+    denied: dict[str, set[str]] = {}
+    for rule in rules.values():
+        if rule.effect is Effect.DENY:
+            denied.setdefault(rule.who.key, set()).update(names.covered_by(rule))
+    for place, rule in rules.items():
+        if rule.effect is Effect.DENY or rule.who.key not in denied:
+            continue
+        glass_is_dead = rule.break_glass is None or rule.break_glass.who.key == rule.who.key
+        if glass_is_dead and names.covered_by(rule) <= denied[rule.who.key]:
+            say(place, "gives nothing: a deny for the same who covers all its roles")

@@ -1,0 +1,147 @@
+"""Deciding: which rules let a principal have a role, and why the others do not.
+
+Deny beats allow; the order of rules does not matter; every allowing rule that admits an ask is a way in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from chalicelib.core.catalogue import Catalogue, Effect, Role, Rule
+from chalicelib.core.principal import Principal
+from chalicelib.core.refusals import FieldError, Invalid, NotEligible, Refusal, TooLong
+from chalicelib.core.times import spoken
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What of an ask the rules judge. duration: None where only the way in is in question, as at an issuance."""
+
+    role: str
+    duration: timedelta | None
+    ticket: str | None
+
+
+class Objection(StrEnum):
+    """Why a rule that includes the principal and covers the role does not admit the ask."""
+
+    MFA = "mfa"
+    TICKET = "ticket"
+    DURATION = "duration"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The role, and the allowing rules that admit the ask: one at least."""
+
+    role: Role
+    rules: tuple[Rule, ...]
+
+
+def decide(catalogue: Catalogue, principal: Principal, terms: Terms) -> Decision:
+    """The ways in that the catalogue gives the principal.
+
+    Raises NotEligible (the same for an unknown role, a forbidden one and a denied one; also where a second factor is
+    missing), Invalid (a ticket is missing or of the wrong form) and TooLong (naming the longest that is allowed).
+    """
+    role, rules = _allowing(catalogue, principal, terms.role)
+    objections = {rule.name: objection(rule, principal, terms) for rule in rules}
+    admitting = tuple(rule for rule in rules if objections[rule.name] is None)
+    if not admitting:
+        raise _nearest(rules, objections, terms)
+    return Decision(role, admitting)
+
+
+def _allowing(catalogue: Catalogue, principal: Principal, role_name: str) -> tuple[Role, tuple[Rule, ...]]:
+    role = catalogue.roles.get(role_name)
+    rules = catalogue.rules_for(principal, role_name) if role else ()
+    if role is None or not rules or any(rule.effect is Effect.DENY for rule in rules):
+        raise not_eligible(role_name)
+    return role, rules
+
+
+def not_eligible(role_name: str) -> NotEligible:
+    return NotEligible(
+        f"You may not request {role_name!r}: either there is no such role or no rule gives it to you. "
+        "GET /v1/roles lists those you may request."
+    )
+
+
+def ways_in(catalogue: Catalogue, principal: Principal, role_name: str) -> tuple[Rule, ...]:
+    """The allowing rules that include the principal and cover the role, whatever else they ask for; none where denied."""
+    try:
+        return _allowing(catalogue, principal, role_name)[1]
+    except NotEligible:
+        return ()
+
+
+def objection(rule: Rule, principal: Principal, terms: Terms) -> Objection | None:
+    """What of the ask the rule does not accept, given that it includes the principal and covers the role."""
+    if rule.require_mfa and not principal.mfa:
+        return Objection.MFA
+    if rule.ticket is not None and not ticket_fits(rule.ticket, terms.ticket):
+        return Objection.TICKET
+    if terms.duration is not None and terms.duration > rule.max_duration:
+        return Objection.DURATION
+    return None
+
+
+def ticket_fits(pattern: str, ticket: str | None) -> bool:
+    return ticket is not None and re.fullmatch(pattern, ticket, re.ASCII) is not None
+
+
+def _nearest(rules: Iterable[Rule], objections: dict[str, Objection | None], terms: Terms) -> Refusal:
+    """The refusal that the caller can mend with the least: a shorter duration, then a ticket, then a second factor."""
+    by_objection = {objections[rule.name]: rule for rule in sorted(rules, key=lambda rule: rule.max_duration)}
+    if rule := by_objection.get(Objection.DURATION):
+        assert terms.duration is not None
+        return TooLong(
+            f"{spoken(terms.duration)} asked, {spoken(rule.max_duration)} allowed by rule {rule.name!r}."
+        )
+    if rule := by_objection.get(Objection.TICKET):
+        message = f"rule {rule.name!r} asks for a ticket of the form {rule.ticket}"
+        return Invalid(f"A ticket is missing or of the wrong form: {message}.", (FieldError("ticket", message),))
+    rule = by_objection[Objection.MFA]
+    return NotEligible(f"Rule {rule.name!r} asks for a second factor: sign in with one and ask again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One rule and what became of it: whether it admits the ask (or denies it), and why in words."""
+
+    rule: Rule
+    matches: bool
+    why: str
+
+
+def explain(catalogue: Catalogue, principal: Principal, terms: Terms) -> tuple[Considered, ...]:
+    """What every rule that covers the role says to the ask, in the file's order. For operators: it shows all rules."""
+    return tuple(_considered(rule, principal, terms) for rule in catalogue.rules_about(terms.role))
+
+
+def _considered(rule: Rule, principal: Principal, terms: Terms) -> Considered:
+    if lacking := rule.who.lacks(principal):
+        return Considered(rule, False, f"{rule.name!r} is not for this caller: it {lacking}.")
+    if rule.effect is Effect.DENY:
+        return Considered(rule, True, f"{rule.name!r} denies this, whatever other rules allow.")
+    found = objection(rule, principal, terms)
+    return Considered(rule, found is None, _verdict(rule, found, terms))
+
+
+def _verdict(rule: Rule, found: Objection | None, terms: Terms) -> str:
+    match found:
+        case Objection.MFA:
+            return f"{rule.name!r} asks for a second factor."
+        case Objection.TICKET:
+            return f"{rule.name!r} asks for a ticket of the form {rule.ticket}."
+        case Objection.DURATION:
+            assert terms.duration is not None
+            return f"{rule.name!r} allows {spoken(rule.max_duration)}, {spoken(terms.duration)} asked."
+        case None:
+            due = sum(stage.count for stage in rule.stages)
+            approvals = f"after {due} approval{'s' if due > 1 else ''}" if due else "without an approval"
+            return f"{rule.name!r} admits this {approvals}, up to {spoken(rule.max_duration)}."

@@ -1,0 +1,76 @@
+"""The environment, typed, read once. `DAYPASS_*` variables appear nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+PREFIX = "DAYPASS_"
+
+
+class Misconfigured(Exception):
+    """The environment is incomplete or contradicts itself; names every variable that is wrong."""
+
+
+class IamDoor(BaseModel):
+    """The one API Gateway, stage and organization whose word on callers is believed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    api_id: str
+    stage: str
+    organization_id: str
+
+
+class Settings(BaseModel):
+    """table: the DynamoDB table's name. catalogue: a path. hub_account: the account that the broker runs in.
+
+    api_id, stage, organization_id: all three open the IAM door; without them it is shut.
+    local: set by `daypass local` alone: lets the catalogue name loopback issuers; refused inside Lambda.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    table: Annotated[str, Field(min_length=3, max_length=255)]
+    catalogue: str
+    hub_account: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
+    region: str
+    partition: str = "aws"
+    api_id: str | None = None
+    stage: str | None = None
+    organization_id: str | None = None
+    local: bool = False
+
+    @model_validator(mode="after")
+    def _catalogue_is_a_path(self) -> Settings:
+        if self.catalogue.startswith("s3://"):
+            raise ValueError("a catalogue in S3 is not built yet: put the file into the package and give its path")
+        return self
+
+    @property
+    def iam_door(self) -> IamDoor | None:
+        if self.api_id and self.stage and self.organization_id:
+            return IamDoor(api_id=self.api_id, stage=self.stage, organization_id=self.organization_id)
+        return None
+
+
+def read(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings. Raises Misconfigured."""
+    given = {
+        name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
+    }
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    try:
+        settings = Settings.model_validate({"region": region, **given})
+    except ValidationError as mistakes:
+        named = "; ".join(
+            f"{PREFIX}{'.'.join(str(part) for part in mistake['loc']).upper()}: {mistake['msg']}"
+            for mistake in mistakes.errors(include_input=False, include_url=False)
+        )
+        raise Misconfigured(named) from None
+    if settings.local and "AWS_LAMBDA_FUNCTION_NAME" in environment:
+        raise Misconfigured(f"{PREFIX}LOCAL: a deployed stage never believes local issuers; unset it")
+    return settings

@@ -1,0 +1,327 @@
+"""The contract as a table: every address, what goes in, what comes out, and the view that answers.
+
+`routes.py` mounts it on the doors, `openapi.py` describes it, and a test walks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel
+
+from chalicelib.broker import asking, deciding, ending, lending, seeing
+from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.ports import World
+from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.refusals import (
+    AlreadyApprovedByYou,
+    ChangedMeanwhile,
+    FieldError,
+    GroupsOverage,
+    IdempotencyKeyReused,
+    Invalid,
+    MayNotApprove,
+    NotActive,
+    NotCancellable,
+    NotEligible,
+    NotFound,
+    NotPending,
+    NotYet,
+    NotYours,
+    PassAsksForPass,
+    Refusal,
+    StsRefused,
+    TooLarge,
+    TooLong,
+    TooManyOpen,
+    TooManySessions,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from chalicelib.core.request import Request
+from chalicelib.version import VERSION
+from chalicelib.web import cursor
+from chalicelib.web import shapes as s
+
+ULID_POSITION = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+DUE_POSITION = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z#" + ULID_POSITION
+LIST_POSITION = f"({ULID_POSITION}|{DUE_POSITION})"
+ROLE_POSITION = "[a-z0-9][a-z0-9@-]{0,126}"
+SEQ_POSITION = "[0-9]{1,9}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, proven and parsed. id: of the path; empty where the address has none. key: the Idempotency-Key."""
+
+    world: World
+    principal: Principal
+    id: str
+    body: Any
+    query: Any
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: BaseModel
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One row of the contract.
+
+    view: answers a proven call. body: None where none is read. answers: the models of each good status.
+    refuses: what may be raised beside what the gate raises everywhere. takes_key: reads an Idempotency-Key.
+    """
+
+    method: str
+    path: str
+    summary: str
+    view: Callable[[Call], Answer]
+    answers: Mapping[int, tuple[type[BaseModel], ...]]
+    body: type[s.In] | None = None
+    query: type[s.In] = s.NoQuery
+    refuses: tuple[type[Refusal], ...] = ()
+    takes_key: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenEndpoint:
+    """An address that needs no proof: it tells what anybody may know. view: takes the catalogue, None if there is none."""
+
+    path: str
+    summary: str
+    view: Callable[[Catalogue | None], BaseModel]
+    answer: type[BaseModel]
+    refuses: tuple[type[Refusal], ...] = ()
+
+
+GATE_REFUSES = (Unauthenticated, PassAsksForPass, GroupsOverage, Unavailable, Invalid)
+BODY_REFUSES = (TooLarge, UnsupportedMediaType)
+DECISION_REFUSES = (NotFound, MayNotApprove, NotPending, ChangedMeanwhile)
+LENDING_REFUSES = (NotYours, NotActive, NotEligible, TooManySessions, StsRefused)
+ASKING_REFUSES = (NotEligible, IdempotencyKeyReused, TooManyOpen, TooLong, NotYet)
+
+
+def health(catalogue: Catalogue | None) -> s.HealthView:
+    known = {} if catalogue is None else {"catalogue_digest": catalogue.digest}
+    return s.HealthView(status="ok", version=VERSION, **known)
+
+
+def login(catalogue: Catalogue | None) -> s.LoginView:
+    if catalogue is None:
+        raise Unavailable("There is no usable catalogue yet: the log names its mistakes.")
+    people = (issuer for issuer in catalogue.issuers if issuer.kind is Kind.HUMAN)
+    return s.LoginView(issuers=[s.LoginIssuer.of(issuer) for issuer in people])
+
+
+def me(call: Call) -> Answer:
+    return Answer(200, s.PrincipalView.of(call.principal))
+
+
+def roles(call: Call) -> Answer:
+    after = cursor.position(call.query.cursor, ROLE_POSITION)
+    page = seeing.requestable(call.world, call.principal, q=call.query.q, after=after, limit=call.query.limit)
+    items = [s.RoleView.of(item) for item in page.items]
+    return Answer(200, s.RoleList(items=items, next_cursor=cursor.encoded(page.next)))
+
+
+def ask(call: Call) -> Answer:
+    wish = call.body.ask()
+    if call.query.dry_run:
+        return Answer(200, s.DryRunView.of(asking.dry_run(call.world, call.principal, wish)))
+    asked = asking.ask(call.world, call.principal, wish, _key(call, "POST /requests"))
+    shown = _shown(call, asked.request)
+    if asked.replayed:
+        return Answer(200, shown)
+    return Answer(201, shown, {"Location": f"/v1/requests/{asked.request.id}"})
+
+
+def ask_and_lend(call: Call) -> Answer:
+    outcome = lending.ask_and_lend(call.world, call.principal, call.body.ask(), _key(call, "POST /credentials"))
+    if isinstance(outcome, Request):
+        return Answer(202, _shown(call, outcome), {"Location": f"/v1/requests/{outcome.id}"})
+    return Answer(200, s.CredentialsView.of(outcome))
+
+
+def listed(call: Call) -> Answer:
+    query = call.query
+    filters = seeing.Filters(
+        mine=query.mine, to_approve=query.to_approve, state=query.state, role=query.role, requester=query.requester
+    )
+    after = cursor.position(query.cursor, LIST_POSITION)
+    page = seeing.listed(call.world, call.principal, filters, after=after, limit=query.limit)
+    now = call.world.now()
+    items = [s.RequestSummary.of(request, now) for request in page.items]
+    return Answer(200, s.RequestList(items=items, next_cursor=cursor.encoded(page.next)))
+
+
+def show(call: Call) -> Answer:
+    request, sessions = seeing.story(call.world, call.principal, call.id)
+    return Answer(200, s.RequestView.of(seeing.current(call.world, request), call.world.now(), sessions))
+
+
+def events(call: Call) -> Answer:
+    after = int(cursor.position(call.query.cursor, SEQ_POSITION) or 0)
+    page = seeing.history(call.world, call.principal, call.id, after=after, limit=call.query.limit)
+    items = [s.EventView.of(event) for event in page.items]
+    return Answer(200, s.EventList(items=items, next_cursor=cursor.encoded(page.next)))
+
+
+def approve(call: Call) -> Answer:
+    seconds = call.body.duration_seconds
+    duration = timedelta(seconds=seconds) if seconds is not None else None
+    comment = call.body.comment
+    request = deciding.approve(call.world, call.principal, call.id, comment=comment, duration=duration)
+    return Answer(200, _shown(call, request))
+
+
+def deny(call: Call) -> Answer:
+    request = deciding.deny(call.world, call.principal, call.id, comment=call.body.comment)
+    return Answer(200, _shown(call, request))
+
+
+def cancel(call: Call) -> Answer:
+    return Answer(200, _shown(call, ending.cancel(call.world, call.principal, call.id)))
+
+
+def give_back(call: Call) -> Answer:
+    if call.body.cut:
+        raise NotYet("cut is not built yet: leave it out, and sessions lent already end at their wall.")
+    return Answer(200, _shown(call, ending.give_back(call.world, call.principal, call.id)))
+
+
+def lend(call: Call) -> Answer:
+    return Answer(200, s.CredentialsView.of(lending.lend(call.world, call.principal, call.id)))
+
+
+def _shown(call: Call, request: Request) -> s.RequestView:
+    return s.RequestView.of(seeing.current(call.world, request), call.world.now())
+
+
+def _key(call: Call, route: str) -> IdempotencyKey | None:
+    if call.key is None:
+        return None
+    if not (1 <= len(call.key) <= 255 and call.key.isascii() and call.key.isprintable()):
+        message = "1 to 255 printable ASCII characters"
+        raise Invalid(f"Idempotency-Key: {message}.", (FieldError("Idempotency-Key", message),))
+    return IdempotencyKey(route, call.key)
+
+
+OPEN = (
+    OpenEndpoint(path="/health", summary="Whether Daypass is up", view=health, answer=s.HealthView),
+    OpenEndpoint(
+        path="/login", summary="What a client needs to log in", view=login, answer=s.LoginView, refuses=(Unavailable,)
+    ),
+)
+
+ENDPOINTS = (
+    Endpoint(method="GET", path="/me", summary="Who you are here", view=me, answers={200: (s.PrincipalView,)}),
+    Endpoint(
+        method="GET",
+        path="/roles",
+        summary="What you may request, on which terms",
+        view=roles,
+        query=s.RolesQuery,
+        answers={200: (s.RoleList,)},
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests",
+        summary="Ask for a role",
+        view=ask,
+        body=s.AskBody,
+        query=s.AskQuery,
+        takes_key=True,
+        answers={201: (s.RequestView,), 200: (s.RequestView, s.DryRunView)},
+        refuses=ASKING_REFUSES,
+    ),
+    Endpoint(
+        method="GET",
+        path="/requests",
+        summary="The requests that you may see",
+        view=listed,
+        query=s.ListQuery,
+        answers={200: (s.RequestList,)},
+    ),
+    Endpoint(
+        method="GET",
+        path="/requests/{id}",
+        summary="One request",
+        view=show,
+        answers={200: (s.RequestView,)},
+        refuses=(NotFound,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/requests/{id}/events",
+        summary="A request's history, oldest first",
+        view=events,
+        query=s.EventsQuery,
+        answers={200: (s.EventList,)},
+        refuses=(NotFound,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests/{id}/approve",
+        summary="Say yes",
+        view=approve,
+        body=s.ApproveBody,
+        answers={200: (s.RequestView,)},
+        refuses=(*DECISION_REFUSES, AlreadyApprovedByYou),
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests/{id}/deny",
+        summary="Say no, for good",
+        view=deny,
+        body=s.DenyBody,
+        answers={200: (s.RequestView,)},
+        refuses=DECISION_REFUSES,
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests/{id}/cancel",
+        summary="Take back what was not used",
+        view=cancel,
+        body=s.NothingBody,
+        answers={200: (s.RequestView,)},
+        refuses=(NotFound, NotYours, NotCancellable, ChangedMeanwhile),
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests/{id}/return",
+        summary="Give back what is used",
+        view=give_back,
+        body=s.ReturnBody,
+        answers={200: (s.RequestView,)},
+        refuses=(NotFound, NotYours, NotActive, ChangedMeanwhile, NotYet),
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests/{id}/credentials",
+        summary="A new session of your request",
+        view=lend,
+        body=s.NothingBody,
+        answers={200: (s.CredentialsView,)},
+        refuses=(NotFound, *LENDING_REFUSES),
+    ),
+    Endpoint(
+        method="POST",
+        path="/credentials",
+        summary="Ask and, where no approval is due, receive in one call",
+        view=ask_and_lend,
+        body=s.AskBody,
+        takes_key=True,
+        answers={200: (s.CredentialsView,), 202: (s.RequestView,)},
+        refuses=(*ASKING_REFUSES, *LENDING_REFUSES),
+    ),
+)

@@ -1,0 +1,178 @@
+"""The routes: the contract's table mounted on a door, each row behind the gate.
+
+Mounting is a function of the door, called once for each: one Blueprint registered twice would lose its authorizer.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chalice.app import Chalice, IAMAuthorizer, Response
+from chalice.app import Request as HttpRequest
+from pydantic import BaseModel, ValidationError
+
+from chalicelib.broker.ports import World
+from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.refusals import (
+    FieldError,
+    Invalid,
+    NotFound,
+    Refusal,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from chalicelib.log import log
+from chalicelib.web.endpoints import ENDPOINTS, OPEN, Answer, Call, Endpoint, OpenEndpoint
+from chalicelib.web.gate import Door, Gate
+from chalicelib.web.openapi import document
+from chalicelib.web.problems import bug, in_our_words, problem
+from chalicelib.web.shapes import ULID, In
+
+LARGEST_BODY = 64 * 1024
+"""Bytes. Daypass's own limit: API Gateway would let 10 MB through."""
+
+SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What lies behind the doors; each is made at its first use."""
+
+    world: Callable[[], World]
+    gate: Callable[[], Gate]
+    catalogue: Callable[[], Catalogue]
+
+
+def mount_open(app: Chalice, inside: Inside) -> None:
+    """Mount the addresses that need no proof."""
+    app.register_middleware(in_our_words, "http")
+    for endpoint in OPEN:
+        _route(app, "GET", Door.BEARER + endpoint.path, _open_view(endpoint, inside))
+    _route(app, "GET", Door.BEARER + "/openapi.json", lambda _, __: Response(body=document(), headers={}))
+
+
+def mount(app: Chalice, door: Door, inside: Inside) -> None:
+    """Mount every other address of the contract on a door, behind the gate."""
+    for endpoint in ENDPOINTS:
+        authorizer = IAMAuthorizer() if door is Door.IAM else None
+        _route(app, endpoint.method, door + endpoint.path, _gated_view(door, endpoint, inside), authorizer)
+
+
+Fields = dict[str, Any]
+"""What the log line of one request will tell."""
+
+View = Callable[[HttpRequest, Fields], Response]
+
+
+def _route(app: Chalice, method: str, path: str, view: View, authorizer: IAMAuthorizer | None = None) -> None:
+    def answer(**_: str) -> Response:
+        request = app.current_request
+        assert request is not None, "Chalice sets it before it calls a view"
+        begun = time.perf_counter()
+        fields: Fields = {
+            "http_request_id": _request_id(request),
+            "method": method,
+            "path": path,
+            **(request.uri_params or {}),
+        }
+        response = _explained(view, request, fields)
+        response.headers = {**SAFE, "X-Request-Id": fields["http_request_id"], **response.headers}
+        fields |= {"status": response.status_code, "milliseconds": round((time.perf_counter() - begun) * 1e3)}
+        log.info("request_answered", extra=fields)
+        return response
+
+    answer.__name__ = re.sub(r"\W+", "_", f"{method}{path}").strip("_").lower()
+    # content_types: []: Daypass itself says what it reads, in its own words.
+    app.route(path, methods=[method], authorizer=authorizer, content_types=[])(answer)
+
+
+def _explained(view: View, request: HttpRequest, fields: Fields) -> Response:
+    """The view's answer, or its refusal as a problem. What is not a Refusal is a bug: a 500 that says nothing."""
+    try:
+        return view(request, fields)
+    except Refusal as refusal:
+        fields |= {"slug": refusal.slug, "detail": refusal.detail}
+        return problem(refusal)
+    except Exception:
+        log.exception("request_failed", extra=fields)
+        return bug()
+
+
+def _request_id(request: HttpRequest) -> str:
+    return str(request.context.get("requestId") or getattr(request.lambda_context, "aws_request_id", "") or "local")
+
+
+def _open_view(endpoint: OpenEndpoint, inside: Inside) -> View:
+    def view(request: HttpRequest, fields: Fields) -> Response:
+        try:
+            catalogue = inside.catalogue()
+        except Unavailable:
+            catalogue = None
+        return _sent(Answer(200, endpoint.view(catalogue)))
+
+    return view
+
+
+def _gated_view(door: Door, endpoint: Endpoint, inside: Inside) -> View:
+    def view(request: HttpRequest, fields: Fields) -> Response:
+        principal = inside.gate().principal(door, request.headers, request.context)
+        fields["principal"] = principal.id
+        call = Call(
+            world=inside.world(),
+            principal=principal,
+            id=_id(request),
+            body=_body(endpoint.body, request) if endpoint.body else None,
+            query=_query(endpoint.query, request),
+            key=request.headers.get("idempotency-key"),
+        )
+        return _sent(endpoint.view(call))
+
+    return view
+
+
+def _sent(answer: Answer) -> Response:
+    body = answer.body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return Response(body=body, status_code=answer.status, headers=dict(answer.headers))
+
+
+def _id(request: HttpRequest) -> str:
+    given = (request.uri_params or {}).get("id", "")
+    if given and not re.fullmatch(ULID, given):
+        raise NotFound(f"There is no request {given[:64]!r}, or you may not see it.")
+    return given
+
+
+def _body(model: type[In], request: HttpRequest) -> BaseModel:
+    raw = request.raw_body
+    if len(raw) > LARGEST_BODY:
+        raise TooLarge(f"The body holds {len(raw)} bytes; {LARGEST_BODY} is the most.")
+    if raw and request.headers.get("content-type", "application/json").partition(";")[0].strip() != "application/json":
+        raise UnsupportedMediaType("Send the body as JSON, with `Content-Type: application/json`.")
+    return _parsed("The body", lambda: model.model_validate_json(raw or b"{}"))
+
+
+def _query(model: type[In], request: HttpRequest) -> BaseModel:
+    given = request.query_params
+    values = {name: given.getlist(name) for name in given} if given else {}
+    for name, several in values.items():
+        if len(several) != 1:
+            raise Invalid("The query is not understood.", (FieldError(name, "give it once"),))
+    return _parsed("The query", lambda: model.model_validate({name: one for name, [one] in values.items()}))
+
+
+def _parsed(what: str, parse: Callable[[], BaseModel]) -> BaseModel:
+    try:
+        return parse()
+    except ValidationError as mistakes:
+        errors = tuple(
+            FieldError(".".join(str(part) for part in mistake["loc"]) or "body", mistake["msg"])
+            for mistake in mistakes.errors(include_url=False, include_context=False, include_input=False)
+        )
+        named = "; ".join(f"{error.field}: {error.message}" for error in errors[:5])
+        raise Invalid(f"{what} is not understood: {named}.", errors) from None
+

@@ -1,0 +1,476 @@
+"""What comes in and goes out: the JSON of the contract, as pydantic models."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StrictInt
+
+from chalicelib.broker.asking import DryRun
+from chalicelib.broker.lending import Credentials
+from chalicelib.broker.seeing import Requestable
+from chalicelib.core.catalogue import Issuer, Who
+from chalicelib.core.ledger import Event
+from chalicelib.core.life import Expired, State
+from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.refusals import NotYet
+from chalicelib.core.request import Ask, Request, ScopeChoice, Session, SessionStatus, StageProgress
+from chalicelib.core.times import stamp
+
+ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
+ROLE = r"^[a-z0-9][a-z0-9-]{0,62}(@[a-z0-9][a-z0-9-]{0,62})?$"
+
+Instant = Annotated[datetime, PlainSerializer(stamp, return_type=str)]
+
+
+class In(BaseModel):
+    """What callers send: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Out(BaseModel):
+    """What callers receive. A field with a default is left out where there is nothing to say."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def _plain(text: str) -> str:
+    if any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+def _policy_text(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
+def _flag(value: Any) -> Any:
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
+Reason = Annotated[str, Field(min_length=3, max_length=500), AfterValidator(_plain)]
+Seconds = Annotated[StrictInt, Field(ge=60, le=10**9)]
+Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
+Limit = Annotated[int, Field(ge=1, le=50)]
+Cursor = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class ScopeBody(In):
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    parameters: dict[str, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict, max_length=20)
+
+
+class AskBody(In):
+    """One ask. `session_policy` is a policy document, as an object or as its JSON text."""
+
+    role: Annotated[str, Field(pattern=ROLE)]
+    duration_seconds: Seconds
+    reason: Reason
+    ticket: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = None
+    scope: ScopeBody | None = None
+    session_policy: (
+        Annotated[str | dict[str, Any], Field(union_mode="left_to_right"), AfterValidator(_policy_text)] | None
+    ) = None
+    starts_at: str | None = Field(default=None, description="Not built yet: 422 `not-yet`.")
+    break_glass: bool = Field(default=False, strict=True, description="Not built yet: 422 `not-yet` where true.")
+    extends: str | None = Field(default=None, description="Not built yet: 422 `not-yet`.")
+
+    def ask(self) -> Ask:
+        """Raises NotYet for what is not built."""
+        for name in ("starts_at", "break_glass", "extends"):
+            if getattr(self, name):
+                raise NotYet(f"{name} is not built yet. Leave it out.")
+        assert self.session_policy is None or isinstance(self.session_policy, str)
+        return Ask(
+            role=self.role,
+            duration=timedelta(seconds=self.duration_seconds),
+            reason=self.reason,
+            ticket=self.ticket,
+            scope=ScopeChoice(self.scope.name, self.scope.parameters) if self.scope else None,
+            session_policy=self.session_policy,
+        )
+
+
+class ApproveBody(In):
+    comment: Text | None = None
+    duration_seconds: Seconds | None = Field(default=None, description="May shorten what was asked, never lengthen it.")
+
+
+class DenyBody(In):
+    comment: Text
+
+
+class ReturnBody(In):
+    cut: bool = Field(default=False, strict=True, description="Not built yet: 422 `not-yet` where true.")
+
+
+class NothingBody(In):
+    pass
+
+
+class AskQuery(In):
+    dry_run: Flag = False
+
+
+class ListQuery(In):
+    mine: Flag = False
+    to_approve: Flag = False
+    state: State | None = None
+    role: Annotated[str, Field(max_length=127)] | None = None
+    requester: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class RolesQuery(In):
+    q: Annotated[str, Field(max_length=127)] = ""
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class EventsQuery(In):
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class NoQuery(In):
+    pass
+
+
+class HealthView(Out):
+    status: Literal["ok"] = "ok"
+    version: str
+    catalogue_digest: str | None = None
+
+
+class LoginIssuer(Out):
+    name: str
+    url: str
+    client_id: str | None
+    audience: str
+    scopes: list[str]
+
+    @classmethod
+    def of(cls, issuer: Issuer) -> LoginIssuer:
+        return cls(
+            name=issuer.name,
+            url=issuer.url,
+            client_id=issuer.client_id,
+            audience=issuer.audience,
+            scopes=list(issuer.scopes),
+        )
+
+
+class LoginView(Out):
+    issuers: list[LoginIssuer]
+
+
+class PrincipalView(Out):
+    id: str
+    kind: Kind
+    groups: list[str]
+    issuer: str
+    mfa: bool
+    authenticated_at: Instant
+
+    @classmethod
+    def of(cls, principal: Principal) -> PrincipalView:
+        return cls(
+            id=principal.id,
+            kind=principal.kind,
+            groups=sorted(principal.groups),
+            issuer=principal.issuer,
+            mfa=principal.mfa,
+            authenticated_at=principal.authenticated_at,
+        )
+
+
+class WhoView(Out):
+    """Who: all conditions that are given must hold."""
+
+    groups: list[str] | None = None
+    ids: list[str] | None = None
+    kind: Kind | None = None
+    issuer: str | None = None
+
+    @classmethod
+    def of(cls, who: Who) -> WhoView:
+        given = {"groups": sorted(who.groups), "ids": list(who.ids), "kind": who.kind, "issuer": who.issuer}
+        return cls(**{name: value for name, value in given.items() if value})  # type: ignore[arg-type]
+
+
+class StageView(Out):
+    model_config = ConfigDict(populate_by_name=True)
+
+    count: int
+    who: WhoView = Field(alias="from")
+    approved_by: list[str]
+
+    @classmethod
+    def of(cls, stage: StageProgress) -> StageView:
+        return cls(count=stage.count, who=WhoView.of(stage.who), approved_by=list(stage.approved_by))
+
+
+class TermsView(Out):
+    """One rule's terms for a role: how long, and after which approvals ([]: at once)."""
+
+    rule: str
+    max_duration_seconds: int
+    stages: list[StageView]
+    mfa: bool
+    ticket: str | None = None
+
+
+class ScopeView(Out):
+    """A scope and the regular expression that each of its parameters must match in full."""
+
+    name: str
+    parameters: dict[str, str]
+
+
+class RoleView(Out):
+    role: str
+    account: str
+    account_id: str
+    role_arn: str
+    require_scope: bool
+    scopes: list[ScopeView]
+    terms: list[TermsView]
+
+    @classmethod
+    def of(cls, item: Requestable) -> RoleView:
+        role = item.role
+        terms = [
+            TermsView(
+                rule=rule.name,
+                max_duration_seconds=int(rule.max_duration.total_seconds()),
+                stages=[StageView.of(StageProgress(stage.count, stage.who, ())) for stage in rule.stages],
+                mfa=rule.require_mfa,
+                **({"ticket": rule.ticket} if rule.ticket is not None else {}),
+            )
+            for rule in item.rules
+        ]
+        return cls(
+            role=role.name,
+            account=role.account.name,
+            account_id=role.account.id,
+            role_arn=role.arn,
+            require_scope=role.require_scope,
+            scopes=[ScopeView(name=s.name, parameters=dict(s.parameters)) for s in role.scopes.values()],
+            terms=terms,
+        )
+
+
+class RoleList(Out):
+    items: list[RoleView]
+    next_cursor: str | None
+
+
+class DryRunView(Out):
+    would: Literal["auto-approved", "needs-approval", "not-eligible"]
+    rule: str | None
+    stages: list[StageView]
+    max_duration_seconds: int | None
+    session_policy: str | None
+    why: list[str]
+
+    @classmethod
+    def of(cls, dry: DryRun) -> DryRunView:
+        return cls(
+            would=dry.would,  # type: ignore[arg-type]
+            rule=dry.rule,
+            stages=[StageView.of(stage) for stage in dry.stages],
+            max_duration_seconds=int(dry.max_duration.total_seconds()) if dry.max_duration is not None else None,
+            session_policy=dry.session_policy,
+            why=list(dry.why),
+        )
+
+
+class ApprovalView(Out):
+    by: str
+    at: Instant
+    comment: str | None
+
+
+class SessionView(Out):
+    """One session that was handed out."""
+
+    id: str
+    session_name: str
+    access_key_id: str | None = None
+    issued_at: Instant
+    expires_at: Instant
+
+
+class RequestSummary(Out):
+    """A request as lists show it: without policy and sessions."""
+
+    id: str
+    state: State
+    expired_because: Expired | None = None
+    requester: str
+    role: str
+    account_id: str
+    account: str
+    role_arn: str
+    duration_seconds: int
+    reason: str
+    ticket: str | None
+    scope: ScopeBody | None
+    break_glass: bool
+    rule: str
+    stages: list[StageView]
+    approvals: list[ApprovalView]
+    decided_by: str | None = None
+    decision_comment: str | None = None
+    created_at: Instant
+    answer_by: Instant
+    use_by: Instant | None = None
+    starts_at: Instant | None = None
+    ends_at: Instant | None = None
+    catalogue_digest: str
+    version: int
+
+    @classmethod
+    def of(cls, request: Request, now: datetime) -> RequestSummary:
+        return cls(**_summary(request, now))
+
+
+class RequestView(RequestSummary):
+    session_policy: str | None
+    sessions: list[SessionView]
+
+    @classmethod
+    def of(cls, request: Request, now: datetime, sessions: tuple[Session, ...] = ()) -> RequestView:
+        issued = [session for session in sessions if session.status is SessionStatus.ISSUED]
+        return cls(
+            **_summary(request, now),
+            session_policy=request.session_policy,
+            sessions=[
+                SessionView(
+                    id=session.id,
+                    session_name=session.session_name,
+                    access_key_id=session.access_key_id,
+                    issued_at=session.issued_at,  # type: ignore[arg-type]
+                    expires_at=session.expires_at,  # type: ignore[arg-type]
+                )
+                for session in issued
+            ],
+        )
+
+
+def _summary(request: Request, now: datetime) -> dict[str, Any]:
+    optional = {
+        "expired_because": request.expired_because(now),
+        "decided_by": request.decided_by,
+        "decision_comment": request.decision_comment,
+        "use_by": request.use_by,
+        "starts_at": request.window.starts_at if request.window else None,
+        "ends_at": request.window.ends_at if request.window else None,
+    }
+    return {
+        "id": request.id,
+        "state": request.state(now),
+        "requester": request.requester.id,
+        "role": request.role,
+        "account_id": request.account_id,
+        "account": request.account,
+        "role_arn": request.role_arn,
+        "duration_seconds": int(request.duration.total_seconds()),
+        "reason": request.reason,
+        "ticket": request.ticket,
+        "scope": ScopeBody(name=request.scope.name, parameters=dict(request.scope.parameters))
+        if request.scope
+        else None,
+        "break_glass": False,
+        "rule": request.rule,
+        "stages": [StageView.of(stage) for stage in request.stages],
+        "approvals": [ApprovalView(by=a.by, at=a.at, comment=a.comment) for a in request.approvals],
+        "created_at": request.created_at,
+        "answer_by": request.answer_by,
+        "catalogue_digest": request.catalogue_digest,
+        "version": request.version,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+class RequestList(Out):
+    items: list[RequestSummary]
+    next_cursor: str | None
+
+
+class EventView(Out):
+    """One line of the history. hash: SHA-256 of `prev_hash` and the RFC 8785 form of the event without `hash`."""
+
+    seq: int
+    type: str
+    at: str
+    actor: str
+    details: dict[str, Any]
+    prev_hash: str
+    hash: str
+
+    @classmethod
+    def of(cls, event: Event) -> EventView:
+        return cls.model_validate(event.as_json())
+
+
+class EventList(Out):
+    items: list[EventView]
+    next_cursor: str | None
+
+
+class AssumedRoleUser(Out):
+    Arn: str
+    AssumedRoleId: str
+
+
+class CredentialsView(Out):
+    """What the AWS CLI's `credential_process` reads, and whose it is."""
+
+    Version: Literal[1] = 1
+    AccessKeyId: str
+    SecretAccessKey: str
+    SessionToken: str
+    Expiration: Instant
+    AccountId: str
+    AssumedRoleUser: AssumedRoleUser
+    SourceIdentity: str
+    RequestId: str
+    SessionName: str
+
+    @classmethod
+    def of(cls, lent: Credentials) -> CredentialsView:
+        return cls(
+            Version=1,
+            AccessKeyId=lent.access_key_id,
+            SecretAccessKey=lent.secret_access_key.value,
+            SessionToken=lent.session_token.value,
+            Expiration=lent.expiration,
+            AccountId=lent.account_id,
+            AssumedRoleUser=AssumedRoleUser(Arn=lent.assumed_role_arn, AssumedRoleId=lent.assumed_role_id),
+            SourceIdentity=lent.source_identity,
+            RequestId=lent.request_id,
+            SessionName=lent.session_name,
+        )
+
+
+class ProblemField(Out):
+    field: str
+    message: str
+
+
+class Problem(Out):
+    """RFC 9457. `type` is `urn:daypass:problem:<slug>`; `code` is STS's own where STS refused."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemField] | None = None
+    code: str | None = None

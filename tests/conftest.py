@@ -1,0 +1,35 @@
+"""What tests share: one embedded AWS per run (with pytest-xdist: per worker), and a table of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from chalicelib.aws.table import Table, create
+from daypass.local.embedded_aws import EmbeddedAws
+
+_tables = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    with EmbeddedAws.started(port=0, data=tmp_path_factory.mktemp("embedded-aws")) as aws:
+        yield aws
+
+
+@pytest.fixture
+def connect(embedded_aws: EmbeddedAws) -> Callable[..., Table]:
+    """Makes a Table of the embedded AWS, which takes any 12 digits with the secret `test` for that account's root."""
+    return partial(
+        Table, region="us-east-1", host=embedded_aws.url, access_key_id="123456789012", secret_access_key="test"
+    )
+
+
+@pytest.fixture
+def table(connect: Callable[..., Table]) -> Table:
+    made: Table = connect(f"daypass-{next(_tables)}")
+    create(made)
+    return made
