@@ -157,6 +157,10 @@ class FakeLender:
     def time_out_next(self, effect: Effect) -> None:
         self._next = effect
 
+    def forget_what_was_told(self) -> None:
+        """For a story in which the call that was meant to go wrong was never made."""
+        self._next = None
+
     def lend(self, plan: SessionPlan) -> Lent:
         self.plans.append(plan)
         told, self._next = self._next, None

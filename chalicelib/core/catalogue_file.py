@@ -36,7 +36,7 @@ def read_catalogue(text: str, *, hub_account: str, partition: str = "aws", local
 
     file = shaped(_parsed(text), say)
     issuers = read_issuers(file.issuers, say, local=local)
-    people = People(issuers, complete=None not in file.issuers)
+    people = People(issuers, complete=all(shape and (shape.domains or shape.subjects) for shape in file.issuers))
     accounts = read_accounts(file.accounts, say)
     roles = read_roles(file.roles, accounts, say, hub_account=hub_account, partition=partition)
     names = RoleNames([*roles.lent, *roles.unread])

@@ -20,7 +20,7 @@ _SIGNED_IN_AT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class People:
-    """complete: whether these are all issuers of the file; if not, nobody is said to be impossible."""
+    """complete: whether the file tells of all issuers whom they vouch for; if not, nobody is said to be impossible."""
 
     def __init__(self, issuers: Sequence[Issuer], *, complete: bool) -> None:
         self._issuers = (*issuers, IAM)

@@ -36,6 +36,8 @@ from chalicelib.web.shapes import ULID, In
 LARGEST_BODY = 64 * 1024
 """Bytes. Daypass's own limit: API Gateway would let 10 MB through."""
 
+JSON = "application/json"
+
 SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
@@ -53,7 +55,7 @@ def mount_open(app: Chalice, inside: Inside) -> None:
     app.register_middleware(in_our_words, "http")
     for endpoint in OPEN:
         _route(app, "GET", Door.BEARER + endpoint.path, _open_view(endpoint, inside))
-    _route(app, "GET", Door.BEARER + "/openapi.json", lambda _, __: Response(body=document(), headers={}))
+    _route(app, "GET", Door.BEARER + "/openapi.json", lambda _, __: Response(body=document(), headers={"Content-Type": JSON}))
 
 
 def mount(app: Chalice, door: Door, inside: Inside) -> None:
@@ -137,7 +139,7 @@ def _gated_view(door: Door, endpoint: Endpoint, inside: Inside) -> View:
 
 def _sent(answer: Answer) -> Response:
     body = answer.body.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return Response(body=body, status_code=answer.status, headers=dict(answer.headers))
+    return Response(body=body, status_code=answer.status, headers={"Content-Type": JSON, **answer.headers})
 
 
 def _id(request: HttpRequest) -> str:
@@ -151,7 +153,7 @@ def _body(model: type[In], request: HttpRequest) -> BaseModel:
     raw = request.raw_body
     if len(raw) > LARGEST_BODY:
         raise TooLarge(f"The body holds {len(raw)} bytes; {LARGEST_BODY} is the most.")
-    if raw and request.headers.get("content-type", "application/json").partition(";")[0].strip() != "application/json":
+    if raw and request.headers.get("content-type", JSON).partition(";")[0].strip().lower() != JSON:
         raise UnsupportedMediaType("Send the body as JSON, with `Content-Type: application/json`.")
     return _parsed("The body", lambda: model.model_validate_json(raw or b"{}"))
 

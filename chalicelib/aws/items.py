@@ -1,0 +1,270 @@
+"""The items of the table: PynamoDB models, and the way from the core's values to them and back.
+
+Scalars are attributes of their own, columns in the console; what is nested is readable JSON text. A new optional field
+rewrites no item; SCHEMA goes up only where an older Daypass would misread what a newer one writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pynamodb.attributes import (
+    JSONAttribute,
+    NumberAttribute,
+    TTLAttribute,
+    UnicodeAttribute,
+    UnicodeSetAttribute,
+)
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.models import Model
+
+from chalicelib.aws.plain import plain, read
+from chalicelib.broker.ports import Claim
+from chalicelib.core.ledger import Event
+from chalicelib.core.request import Request, Session
+from chalicelib.core.times import stamp
+
+SCHEMA = 1
+SHARDS = tuple("0123")
+
+RawItem = Mapping[str, Mapping[str, Any]]
+
+
+class NewerSchema(Exception):
+    """The item was written by a newer Daypass, in a form that this one does not know."""
+
+
+def request_key(request_id: str) -> str:
+    return f"request#{request_id}"
+
+
+def event_sort(seq: int) -> str:
+    return f"event#{seq:010d}"
+
+
+def shard(request_id: str) -> str:
+    """One of SHARDS, always the same for a request: no list of all requests lives in one partition."""
+    return SHARDS[zlib.crc32(request_id.encode()) % len(SHARDS)]
+
+
+class Text(JSONAttribute):
+    """JSON as a person would like to read it: compact, with letters as they are."""
+
+    def serialize(self, value: Any) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+class ByRequester(GlobalSecondaryIndex["RequestItem"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "by_requester"
+        projection = AllProjection()
+
+    requester_id = UnicodeAttribute(hash_key=True)
+    id = UnicodeAttribute(range_key=True)
+
+
+class ByCreation(GlobalSecondaryIndex["RequestItem"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "by_creation"
+        projection = AllProjection()
+
+    shard = UnicodeAttribute(hash_key=True)
+    id = UnicodeAttribute(range_key=True)
+
+
+class ByDue(GlobalSecondaryIndex["RequestItem"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "by_due"
+        projection = AllProjection()
+
+    shard = UnicodeAttribute(hash_key=True)
+    due = UnicodeAttribute(range_key=True)
+
+
+class ByDay(GlobalSecondaryIndex["EventItem"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "by_day"
+        projection = AllProjection()
+
+    day_shard = UnicodeAttribute(hash_key=True)
+    day_order = UnicodeAttribute(range_key=True)
+
+
+class Item(Model):
+    """What every item has, and every index: an item is in those whose attributes it has."""
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    kind = UnicodeAttribute()
+    schema = NumberAttribute(default_for_new=SCHEMA)
+
+    by_requester = ByRequester()
+    by_creation = ByCreation()
+    by_due = ByDue()
+    by_day = ByDay()
+
+    @classmethod
+    def from_raw_data(cls, data: RawItem) -> Self:
+        """Raises NewerSchema, before anything of the item is interpreted."""
+        found = int(data["schema"]["N"])
+        if found > SCHEMA:
+            key = f"{data['pk']['S']} {data['sk']['S']}"
+            raise NewerSchema(
+                f"the item {key} has schema {found}, this Daypass reads up to {SCHEMA}: deploy a newer one"
+            )
+        return super().from_raw_data(dict(data))
+
+
+class RequestItem(Item):
+    """A request: its fields under their own names, and what the indexes sort it by."""
+
+    kind = UnicodeAttribute(default_for_new="request")
+    requester_id = UnicodeAttribute()
+    shard = UnicodeAttribute()
+    due = UnicodeAttribute(null=True)
+
+    id = UnicodeAttribute()
+    status = UnicodeAttribute()
+    requester = Text()
+    role = UnicodeAttribute()
+    account = UnicodeAttribute()
+    account_id = UnicodeAttribute()
+    role_arn = UnicodeAttribute()
+    duration = NumberAttribute()
+    reason = UnicodeAttribute()
+    ticket = UnicodeAttribute(null=True)
+    scope = Text(null=True)
+    session_policy = UnicodeAttribute(null=True)
+    rule = UnicodeAttribute()
+    stages = Text()
+    created_at = UnicodeAttribute()
+    answer_by = UnicodeAttribute()
+    catalogue_digest = UnicodeAttribute()
+    salt = UnicodeAttribute()
+    approvals = Text()
+    decided_by = UnicodeAttribute(null=True)
+    decision_comment = UnicodeAttribute(null=True)
+    use_by = UnicodeAttribute(null=True)
+    window = Text(null=True)
+    sessions_begun = NumberAttribute()
+    last_begun = Text()
+    version = NumberAttribute()
+    head_hash = UnicodeAttribute()
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        return cls(
+            request_key(request.id),
+            "request",
+            requester_id=request.requester.id,
+            shard=shard(request.id),
+            due=due_position(request),
+            **plain(request),
+        )
+
+    def read(self) -> Request:
+        request: Request = read(Request, self.attribute_values)
+        return request
+
+
+class EventItem(Item):
+    kind = UnicodeAttribute(default_for_new="event")
+    request_id = UnicodeAttribute()
+    day_shard = UnicodeAttribute()
+    day_order = UnicodeAttribute()
+
+    seq = NumberAttribute()
+    type = UnicodeAttribute()
+    at = UnicodeAttribute()
+    actor = UnicodeAttribute()
+    details = Text()
+    prev_hash = UnicodeAttribute()
+    hash = UnicodeAttribute()
+
+    @classmethod
+    def of(cls, request_id: str, event: Event) -> Self:
+        return cls(
+            request_key(request_id),
+            event_sort(event.seq),
+            request_id=request_id,
+            day_shard=f"{event.at[:10]}#{shard(request_id)}",
+            day_order=f"{event.at}#{request_id}#{event.seq:010d}",
+            **plain(event),
+        )
+
+    def read(self) -> Event:
+        return Event(
+            seq=int(self.seq),
+            type=self.type,
+            at=self.at,
+            actor=self.actor,
+            details=self.details,
+            prev_hash=self.prev_hash,
+            hash=self.hash,
+        )
+
+
+class SessionItem(Item):
+    kind = UnicodeAttribute(default_for_new="session")
+    request_id = UnicodeAttribute()
+
+    id = UnicodeAttribute()
+    session_name = UnicodeAttribute()
+    begun_at = UnicodeAttribute()
+    status = UnicodeAttribute()
+    access_key_id = UnicodeAttribute(null=True)
+    assumed_role_id = UnicodeAttribute(null=True)
+    issued_at = UnicodeAttribute(null=True)
+    expires_at = UnicodeAttribute(null=True)
+    sts_request_id = UnicodeAttribute(null=True)
+    sts_region = UnicodeAttribute(null=True)
+
+    @classmethod
+    def of(cls, request_id: str, session: Session) -> Self:
+        return cls(request_key(request_id), f"issuance#{session.id}", request_id=request_id, **plain(session))
+
+    def read(self) -> Session:
+        session: Session = read(Session, self.attribute_values)
+        return session
+
+
+class ClaimItem(Item):
+    """One use of an Idempotency-Key. DynamoDB deletes it some days after `until`, but `until` decides."""
+
+    kind = UnicodeAttribute(default_for_new="claim")
+    request_id = UnicodeAttribute()
+    body_hash = UnicodeAttribute()
+    until = TTLAttribute()
+
+    @classmethod
+    def of(cls, request_id: str, claim: Claim) -> Self:
+        # JSON, because no two lists of texts have the same. Hashed, because the key is the caller's and may be long.
+        used = json.dumps([claim.principal_id, claim.route, claim.key])
+        return cls(
+            f"claim#{hashlib.sha256(used.encode()).hexdigest()}",
+            "claim",
+            request_id=request_id,
+            body_hash=claim.body_hash,
+            until=claim.until,
+        )
+
+
+class QuotaItem(Item):
+    """The ids of a principal's open requests, and maybe of some that time has closed since."""
+
+    kind = UnicodeAttribute(default_for_new="quota")
+    open = UnicodeSetAttribute()
+
+    @classmethod
+    def of(cls, principal_id: str) -> Self:
+        return cls(f"principal#{principal_id}", "quota")
+
+
+def due_position(request: Request) -> str | None:
+    """Where a request stands among those whose clock runs; None where none does."""
+    due = request.due_at()
+    return f"{stamp(due)}#{request.id}" if due else None

@@ -1,0 +1,310 @@
+"""Requests in DynamoDB: the only module that knows the table.
+
+One table, five kinds of items. A request, its history and its sessions share a partition: one Query tells the story.
+
+    kind      pk                   sk                     holds
+    request   request#<id>         request                the request
+    event     request#<id>         event#<seq, 10 digits> one line of its history
+    session   request#<id>         issuance#<session id>  one issuance, without its secrets
+    claim     claim#<SHA-256>      claim                  one use of an Idempotency-Key; `until` is the TTL attribute
+    quota     principal#<id>       quota                  the set of the ids of a principal's open requests
+
+    access                         how
+    get                            GetItem of `request`
+    story                          one Query, backwards from `request` over the sessions
+    events                         one Query, forwards over `event#`
+    submit, commit                 one TransactWriteItems
+    by_requester                   index by_requester: requester_id, id; backwards
+    everything                     index by_creation: shard, id; backwards, 4 shards
+    waiting                        index by_due: shard, <due>#<id>; forwards, 4 shards; only requests whose clock runs
+    the events of a day            index by_day: <YYYY-MM-DD>#<shard>, <at>#<request id>#<seq>; 4 shards; for auditors
+
+All reads are consistent but those of the indexes, which only make lists: no decision reads one. Nothing is scanned.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from http import HTTPStatus
+from types import new_class
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from botocore import exceptions as botocore
+from botocore.session import Session as BotocoreSession
+from pynamodb.exceptions import PynamoDBException
+from pynamodb.expressions.condition import Condition, size
+from pynamodb.expressions.update import Action
+
+from chalicelib.aws import transaction
+from chalicelib.aws.items import (
+    SCHEMA,
+    SHARDS,
+    ClaimItem,
+    EventItem,
+    Item,
+    QuotaItem,
+    RawItem,
+    RequestItem,
+    SessionItem,
+    due_position,
+    event_sort,
+    request_key,
+)
+from chalicelib.aws.transaction import Cancelled, Write
+from chalicelib.broker.ports import AlreadyClaimed, Claim, Page, QuotaFull, Stale
+from chalicelib.core import life
+from chalicelib.core.ledger import Event
+from chalicelib.core.life import Status
+from chalicelib.core.refusals import Unavailable
+from chalicelib.core.request import Change, Request, Session
+from chalicelib.core.times import stamp
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+K = TypeVar("K", bound=Item)
+T = TypeVar("T")
+
+SESSIONS_TOLD = 50
+_ENDINGS = frozenset(Status) - {status for status, _ in life.MOVES}
+_LAST_EVENT = 10**10 - 1
+_QUOTA_ROUNDS = 3
+_OUTAGES = frozenset(
+    {
+        "InternalServerError",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "ThrottlingException",
+        "TransactionInProgressException",
+    }
+)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Unavailable where the table does not answer or cannot keep up. Everything else is a bug and passes."""
+    try:
+        yield
+    except PynamoDBException as error:
+        if not _is_outage(error.cause):
+            raise
+        raise Unavailable("The table of requests did not answer. What was asked may have happened or not.") from error
+
+
+def _is_outage(cause: BaseException | None) -> bool:
+    if isinstance(cause, botocore.ClientError):
+        # PynamoDB makes an error of its own out of botocore's and drops the HTTP status.
+        original = cause.__cause__ if isinstance(cause.__cause__, botocore.ClientError) else cause
+        status = original.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return cause.response["Error"]["Code"] in _OUTAGES or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(cause, botocore.HTTPClientError | botocore.ConnectionError)
+
+
+class Table:
+    """`ports.Requests` on DynamoDB.
+
+    host: the URL of an emulator; its credentials may come along. In production all of them come from where botocore
+    looks for them. A call ends within 9 s, a write that meets others within 3 s more.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        region: str,
+        host: str | None = None,
+        access_key_id: str | None = None,
+        secret_access_key: str | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        meta = type(
+            "Meta",
+            (),
+            {
+                "table_name": name,
+                "region": region,
+                "host": host,
+                "aws_access_key_id": access_key_id,
+                "aws_secret_access_key": secret_access_key,
+                "connect_timeout_seconds": 1,
+                "read_timeout_seconds": 3,
+                "max_retry_attempts": 1,  # PynamoDB makes of it: mode standard, two attempts in all
+                "billing_mode": "PAY_PER_REQUEST",
+                "stream_view_type": "NEW_AND_OLD_IMAGES",
+            },
+        )
+        self._name = name
+        self._connection = _bound(Item, {"Meta": meta})._get_connection()
+        ours = {"Meta": meta, "_connection": self._connection}
+        self._requests = _bound(RequestItem, ours)
+        self._events = _bound(EventItem, ours)
+        self._sessions = _bound(SessionItem, ours)
+        self._claims = _bound(ClaimItem, ours)
+        self._quotas = _bound(QuotaItem, ours)
+        self._sleep = sleep
+        # PynamoDB keeps a session per thread and one client for all. Making the client now settles which session it is.
+        self.client = cast("DynamoDBClient", self._connection.connection.client)
+        self.session: BotocoreSession = self._connection.connection.session
+
+    @_answering()
+    def get(self, request_id: str) -> Request | None:
+        try:
+            return self._requests.get(request_key(request_id), "request", consistent_read=True).read()
+        except self._requests.DoesNotExist:
+            return None
+
+    @_answering()
+    def story(self, request_id: str) -> tuple[Request, tuple[Session, ...]] | None:
+        answer = self._connection.query(
+            request_key(request_id),
+            Item.sk.between("issuance#", "request"),
+            consistent_read=True,
+            scan_index_forward=False,
+            limit=1 + SESSIONS_TOLD,
+        )
+        if not answer["Items"]:
+            return None
+        first, *sessions = answer["Items"]
+        request = self._requests.from_raw_data(first).read()
+        return request, tuple(self._sessions.from_raw_data(each).read() for each in reversed(sessions))
+
+    @_answering()
+    def events(self, request_id: str, *, after: int, limit: int) -> Page[Event]:
+        found = self._events.query(
+            request_key(request_id),
+            Item.sk.between(event_sort(after + 1), event_sort(_LAST_EVENT)),
+            consistent_read=True,
+            limit=limit + 1,
+        )
+        return _page((each.read() for each in found), limit, lambda event: str(event.seq))
+
+    def by_requester(self, requester_id: str, *, after: str | None, limit: int) -> Page[Request]:
+        return self._newest("by_requester", (requester_id,), after, limit)
+
+    def everything(self, *, after: str | None, limit: int) -> Page[Request]:
+        return self._newest("by_creation", SHARDS, after, limit)
+
+    @_answering()
+    def waiting(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
+        # `$` is the character after `#`: this is past every request that is due at `now` itself.
+        start = max(after or "", f"{stamp(now)}$")
+        found = self._queries("by_due", SHARDS, RequestItem.due > start, limit, forward=True)
+        return _page(sorted(found, key=_due), limit, _due)
+
+    @_answering()
+    def _newest(self, index: str, partitions: Iterable[str], after: str | None, limit: int) -> Page[Request]:
+        older = RequestItem.id < after if after else None
+        found = self._queries(index, partitions, older, limit, forward=False)
+        return _page(sorted(found, key=_id, reverse=True), limit, _id)
+
+    def _queries(
+        self, index: str, partitions: Iterable[str], condition: Condition | None, limit: int, *, forward: bool
+    ) -> list[Request]:
+        """The first requests of each partition: one more than a page, to know whether another one follows."""
+        return [
+            item.read()
+            for partition in partitions
+            for item in self._requests.query(
+                partition, condition, index_name=index, scan_index_forward=forward, limit=limit + 1
+            )
+        ]
+
+    @_answering()
+    def commit(self, change: Change) -> None:
+        if change.before is None:
+            raise ValueError("a new request is submitted, not committed")
+        writes = self._writes(change, RequestItem.version == change.before.version)
+        if change.after.status in _ENDINGS and change.before.status not in _ENDINGS:
+            writes.append(self._quota(change.after, QuotaItem.open.delete({change.after.id})))
+        try:
+            self._transact(writes)
+        except Cancelled as cancelled:
+            raise Stale from cancelled
+
+    @_answering()
+    def submit(self, change: Change, *, claim: Claim | None, max_open: int, now: datetime) -> None:
+        """max_open: 1 to 100."""
+        request = change.after
+        writes = self._writes(change, RequestItem.pk.does_not_exist())
+        if claim:
+            unused = ClaimItem.until.does_not_exist() | (ClaimItem.until <= now)
+            writes.append(Write(self._claims.of(request.id, claim), unused))
+        room = QuotaItem.open.does_not_exist() | (size(QuotaItem.open) < max_open)  # type: ignore[no-untyped-call]
+        quota = self._quota(request, QuotaItem.open.add({request.id}), condition=room)
+        for _ in range(_QUOTA_ROUNDS):
+            try:
+                return self._transact([*writes, quota])
+            except Cancelled as cancelled:
+                listed = self._listed(cancelled)
+            still_open = self._open(listed, now)
+            if len(still_open) >= max_open:
+                raise QuotaFull
+            unchanged = QuotaItem.open == listed if listed else QuotaItem.open.does_not_exist()
+            quota = self._quota(request, QuotaItem.open.set(still_open | {request.id}), condition=unchanged)
+        raise Unavailable("Too many requests of the same person at once: nothing was stored.")
+
+    def _listed(self, cancelled: Cancelled) -> set[str]:
+        """The ids in the quota set that had no room. Raises what else, and worse, stood in the way of a submission."""
+        if claimed := cancelled.stored.get("claim"):
+            claim = self._claims.from_raw_data(claimed)
+            raise AlreadyClaimed(claim.request_id, claim.body_hash) from cancelled
+        if set(cancelled.stored) != {"quota"}:
+            raise Stale from cancelled
+        quota = cancelled.stored["quota"]
+        return (self._quotas.from_raw_data(quota).open or set()) if quota else set()
+
+    def _open(self, request_ids: set[str], now: datetime) -> set[str]:
+        """Those of the requests that are open at `now`."""
+        if not request_ids:
+            return set()
+        keys: list[Any] = [{"pk": request_key(each), "sk": "request"} for each in request_ids]
+        # Not Model.batch_get: it asks for what was left unprocessed again and again, without a pause.
+        answer = self._connection.batch_get_item(keys, consistent_read=True)
+        if answer["UnprocessedKeys"]:
+            raise Unavailable("The table of requests cannot keep up: nothing was stored.")
+        found: Iterable[RawItem] = answer["Responses"][self._name]
+        requests = (self._requests.from_raw_data(each).read() for each in found)
+        return {request.id for request in requests if request.state(now) in life.OPEN}
+
+    def _writes(self, change: Change, condition: Condition) -> list[Write]:
+        request_id = change.after.id
+        events = [Write(self._events.of(request_id, event), Item.pk.does_not_exist()) for event in change.events]
+        sessions = [Write(self._sessions.of(request_id, change.session))] if change.session else []
+        return [Write(self._requests.of(change.after), condition), *events, *sessions]
+
+    def _quota(self, request: Request, action: Action, *, condition: Condition | None = None) -> Write:
+        item = self._quotas.of(request.requester.id)
+        return Write(item, condition, (action, Item.kind.set(item.kind), Item.schema.set(SCHEMA)))
+
+    def _transact(self, writes: Sequence[Write]) -> None:
+        transaction.commit(writes, self._connection.connection, self._sleep)
+
+
+def create(table: Table) -> None:
+    """Create the table with its indexes, its stream and its TTL, unless it is there: for tests and local use."""
+    # The kind with the TTL attribute; key and indexes are those of every kind.
+    if not table._claims.exists():
+        table._claims.create_table(wait=True)
+
+
+def _bound(kind: type[K], attributes: dict[str, object]) -> type[K]:
+    """A model of one table. PynamoDB keeps table and connection on the class, so every Table has classes of its own."""
+    return cast("type[K]", new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(attributes)))
+
+
+def _page(found: Iterable[T], limit: int, position: Callable[[T], str]) -> Page[T]:
+    items = tuple(found)
+    shown = items[:limit]
+    return Page(shown, position(shown[-1]) if len(items) > limit else None)
+
+
+def _id(request: Request) -> str:
+    return request.id
+
+
+def _due(request: Request) -> str:
+    return due_position(request) or ""

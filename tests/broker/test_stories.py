@@ -1,0 +1,198 @@
+"""The life of requests as a state machine: several people ask, decide, use and end, while time and catalogue change.
+
+The machine keeps a simple model of its own beside the broker: what has happened, in the order it happened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from contextlib import suppress
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from chalicelib.broker import asking, deciding, ending, lending, seeing
+from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.lending import Credentials
+from chalicelib.core.life import MOVES, State, Status
+from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.refusals import Refusal
+from chalicelib.core.request import Request, ScopeChoice
+from chalicelib.core.times import read_stamp
+from tests.fakes import Effect
+from tests.people import PEOPLE, now_in
+from tests.stage import CATALOGUE, Stage, an_ask, with_rules
+
+ROLES = [*CATALOGUE.roles, "nothing-such"]
+CATALOGUES = [
+    CATALOGUE,
+    with_rules(("sre administer payments", {"max_duration": timedelta(minutes=30)})),
+    with_rules(("sre administer payments", {"roles": ("nothing-such",)})),
+    with_rules(("contractors never administer payments", {"roles": ("*",)})),
+]
+people = st.sampled_from(PEOPLE)
+lengths = st.sampled_from([60, 600, 900, 3600, 3 * 3600]).map(lambda seconds: timedelta(seconds=seconds))
+
+
+class Stories(RuleBasedStateMachine):
+    requests = Bundle("requests")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage = Stage()
+        self.seen: dict[str, list[Status]] = defaultdict(list)
+        self.handed_out: list[Credentials] = []
+        self.yes: dict[str, list[Principal]] = defaultdict(list)
+        self.final: dict[str, Status] = {}
+
+    @rule(target=requests, who=people, role=st.sampled_from(ROLES), length=lengths, key=st.sampled_from(["a", None]))
+    def ask(self, who: Principal, role: str, length: timedelta, key: str | None):
+        scope = ScopeChoice("one-bucket", {"bucket": "data-files"}) if role == "data-export" else None
+        idempotency = IdempotencyKey("POST /requests", key) if key else None
+        try:
+            asked = asking.ask(self.stage.world, who, an_ask(role, length, scope=scope), idempotency)
+        except Refusal:
+            return multiple()
+        assert asked.request.requester.id == who.id
+        return asked.request.id
+
+    @rule(target=requests, who=people, role=st.sampled_from(ROLES), length=lengths)
+    def ask_and_lend(self, who: Principal, role: str, length: timedelta):
+        try:
+            outcome = lending.ask_and_lend(self.stage.world, who, an_ask(role, length), None)
+        except Refusal:
+            return multiple()
+        if isinstance(outcome, Request):
+            return outcome.id
+        self.handed_out.append(outcome)
+        return outcome.request_id
+
+    @rule(id=requests, who=people, shorter=st.none() | lengths)
+    def approve(self, id: str, who: Principal, shorter: timedelta | None) -> None:
+        before = self.stage.request(id)
+        with suppress(Refusal):
+            after = deciding.approve(self.stage.world, who, id, comment=None, duration=shorter)
+            self.yes[id].append(who)
+            assert after.duration <= before.duration
+
+    @rule(id=requests, who=people)
+    def deny(self, id: str, who: Principal) -> None:
+        with suppress(Refusal):
+            deciding.deny(self.stage.world, who, id, comment="no")
+            assert who.id != self.stage.request(id).requester.id
+            assert who.kind is Kind.HUMAN
+
+    @rule(id=requests, who=people, fate=st.sampled_from(["lent", "refused", "lost", "unanswered"]))
+    def lend(self, id: str, who: Principal, fate: str) -> None:
+        if fate == "refused":
+            self.stage.lender.refuse_next()
+        elif fate != "lent":
+            self.stage.lender.time_out_next(Effect.BEFORE if fate == "lost" else Effect.AFTER)
+        planned = len(self.stage.lender.plans)
+        state = self.stage.request(id).state(self.stage.now)
+        with suppress(Refusal):
+            lent = lending.lend(self.stage.world, who, id)
+            assert fate == "lent"
+            self.handed_out.append(lent)
+        if len(self.stage.lender.plans) > planned:
+            assert who.id == self.stage.request(id).requester.id
+            assert state in (State.READY, State.ACTIVE)
+        self.stage.lender.forget_what_was_told()
+
+    @rule(id=requests, who=st.sampled_from([who for who in PEOPLE if who.kind is Kind.HUMAN]))
+    def lend_to_who_changed_groups(self, id: str, who: Principal) -> None:
+        with suppress(Refusal):
+            lending.lend(self.stage.world, now_in(who, "contractors"), id)
+            raise AssertionError("nothing in any catalogue lends to contractors who are nothing else")
+
+    @rule(id=consumes(requests), who=people, end=st.sampled_from([ending.cancel, ending.give_back]))
+    def end(self, id: str, who: Principal, end) -> None:
+        with suppress(Refusal):
+            end(self.stage.world, who, id)
+            assert who.id == self.stage.request(id).requester.id
+
+    @rule(length=st.sampled_from([1, 59, 600, 1800, 3600, 4 * 3600]))
+    def pass_time(self, length: int) -> None:
+        self.stage.pass_time(timedelta(seconds=length))
+
+    @rule(catalogue=st.sampled_from(CATALOGUES))
+    def change_the_catalogue(self, catalogue) -> None:
+        self.stage.catalogue = catalogue
+
+    @invariant()
+    def every_history_holds_and_every_move_is_in_the_table(self) -> None:
+        for request in self.everything():
+            self.stage.history(request.id)
+            seen = self.seen[request.id]
+            if not seen or seen[-1] is not request.status:
+                seen.append(request.status)
+            steps = zip(seen, seen[1:], strict=False)
+            allowed = {(before, after) for (before, _), after in MOVES.items()}
+            # Two moves may happen between two looks: asked and lent in one call, used and shut again.
+            assert all(step in allowed or self.in_two(step, allowed) for step in steps)
+
+    @staticmethod
+    def in_two(step: tuple[Status, Status], allowed: set[tuple[Status, Status]]) -> bool:
+        before, after = step
+        return any((before, between) in allowed and (between, after) in allowed for between in Status)
+
+    @invariant()
+    def what_is_final_stays_final(self) -> None:
+        for request in self.everything():
+            if request.id in self.final:
+                assert request.status is self.final[request.id]
+            elif request.status in (Status.DENIED, Status.CANCELLED, Status.RETURNED):
+                self.final[request.id] = request.status
+
+    @invariant()
+    def nobody_said_yes_to_themselves_or_twice(self) -> None:
+        for request in self.everything():
+            by = [approval.by for approval in request.approvals]
+            assert len(by) == len(set(by))
+            assert request.requester.id not in by
+            assert all(who.kind is Kind.HUMAN for who in self.yes[request.id])
+
+    @invariant()
+    def nothing_was_handed_out_that_is_not_on_the_record(self) -> None:
+        for lent in self.handed_out:
+            issued = [
+                event.details["access_key_id"]
+                for event in self.stage.history(lent.request_id)
+                if event.type == "session.issued"
+            ]
+            assert lent.access_key_id in issued
+
+    @invariant()
+    def every_session_ends_with_its_window_or_before(self) -> None:
+        for request in self.everything():
+            starts = None
+            for event in self.stage.history(request.id):
+                if event.type == "session.issuing":
+                    ends_at = read_stamp(str(event.details["ends_at"]))
+                    starts = starts or read_stamp(event.at)
+                    assert read_stamp(event.at) < ends_at
+                    assert ends_at <= read_stamp(event.at) + request.duration
+        for plan in self.stage.lender.plans:
+            denies = [s for s in json.loads(plan.policy)["Statement"] if s["Effect"] == "Deny"]
+            assert any("aws:CurrentTime" in str(deny) for deny in denies)
+
+    @invariant()
+    def what_one_sees_is_what_the_list_shows(self) -> None:
+        for who in PEOPLE[:3]:
+            page = seeing.listed(self.stage.world, who, seeing.Filters(), after=None, limit=10_000)
+            shown = {request.id for request in page.items}
+            visible = {r.id for r in self.everything() if seeing.may_see(self.stage.catalogue, r, who)}
+            assert shown == visible
+
+    def everything(self) -> tuple[Request, ...]:
+        return self.stage.requests.everything(after=None, limit=10_000).items
+
+
+Stories.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestStories = Stories.TestCase
+

@@ -1,0 +1,233 @@
+"""The HTTP contract, call by call."""
+
+import json
+
+import pytest
+
+from chalicelib.core.refusals import Refusal
+from chalicelib.web.problems import STATUS
+from tests.builders import HOUR
+from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK
+from tests.web.api import ASK, SANDBOX, Api
+
+REQUEST_KEYS = {
+    "id", "state", "requester", "role", "account_id", "account", "role_arn", "duration_seconds", "reason", "ticket",
+    "scope", "session_policy", "break_glass", "rule", "stages", "approvals", "created_at", "answer_by", "sessions",
+    "catalogue_digest", "version",
+}  # fmt: skip
+CREDENTIALS_KEYS = {
+    "Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId", "AssumedRoleUser",
+    "SourceIdentity", "RequestId", "SessionName",
+}  # fmt: skip
+
+
+def asked(api: Api, body=ASK, who=CAROL) -> str:
+    answer = api.call("POST", "/v1/requests", body, who=who)
+    assert answer.status == 201, answer.body
+    return str(answer.json["id"])
+
+
+def approved(api: Api) -> str:
+    id = asked(api)
+    assert api.call("POST", f"/v1/requests/{id}/approve", {}, who=FRANK).status == 200
+    return id
+
+
+def test_every_refusal_has_a_status() -> None:
+    assert set(STATUS) == set(Refusal.__subclasses__())
+
+
+def test_health_and_login_and_me() -> None:
+    api = Api()
+    assert api.call("GET", "/v1/health", who=None).json == {
+        "status": "ok",
+        "version": "0.1.0",
+        "catalogue_digest": api.stage.catalogue.digest,
+    }
+    [issuer] = api.call("GET", "/v1/login", who=None).json["issuers"]
+    assert (issuer["name"], issuer["audience"]) == ("local-people", "daypass")
+    me = api.call("GET", "/v1/me", who=CAROL).json
+    assert (me["id"], me["kind"], me["groups"], me["mfa"]) == ("carol@example.com", "human", ["oncall", "sre"], True)
+
+
+def test_asking_answers_201_with_location_and_the_whole_request() -> None:
+    api = Api()
+    answer = api.call("POST", "/v1/requests", ASK)
+    assert (answer.status, answer.headers["Location"]) == (201, f"/v1/requests/{answer.json['id']}")
+    assert set(answer.json) == REQUEST_KEYS
+    assert answer.json["stages"] == [{"count": 1, "from": {"groups": ["sre-leads"]}, "approved_by": []}]
+    assert (answer.json["state"], answer.json["break_glass"], answer.json["sessions"]) == ("pending", False, [])
+
+
+def test_the_same_idempotency_key_answers_200_with_the_same_request() -> None:
+    api = Api()
+    headers = {"idempotency-key": "k-1"}
+    first = api.call("POST", "/v1/requests", ASK, headers=headers)
+    again = api.call("POST", "/v1/requests", ASK, headers=headers)
+    assert (first.status, again.status, again.json) == (201, 200, first.json)
+    other = api.call("POST", "/v1/requests", {**ASK, "reason": "another"}, headers=headers)
+    assert (other.status, other.slug) == (409, "idempotency-key-reused")
+
+
+def test_a_dry_run_answers_200_and_records_nothing() -> None:
+    api = Api()
+    dry = api.call("POST", "/v1/requests?dry_run=true", ASK).json
+    assert set(dry) == {"would", "rule", "stages", "max_duration_seconds", "session_policy", "why"}
+    assert (dry["would"], dry["max_duration_seconds"]) == ("needs-approval", 14400)
+    not_mine = api.call("POST", "/v1/requests?dry_run=true", ASK, who=ALICE)
+    assert (not_mine.status, not_mine.json["would"]) == (200, "not-eligible")
+    assert api.call("GET", "/v1/requests", who=DAVE).json == {"items": [], "next_cursor": None}
+
+
+def test_the_story_ask_approve_fetch_return() -> None:
+    api = Api()
+    id = asked(api)
+    approval = api.call("POST", f"/v1/requests/{id}/approve", {"comment": "go"}, who=FRANK).json
+    assert (approval["state"], approval["decided_by"], approval["decision_comment"]) == ("ready", FRANK.id, "go")
+    assert approval["approvals"] == [{"by": FRANK.id, "at": "2031-03-05T12:00:00Z", "comment": "go"}]
+    credentials = api.call("POST", f"/v1/requests/{id}/credentials")
+    assert (credentials.status, credentials.headers["Cache-Control"]) == (200, "no-store")
+    assert set(credentials.json) == CREDENTIALS_KEYS
+    assert set(credentials.json["AssumedRoleUser"]) == {"Arn", "AssumedRoleId"}
+    assert (credentials.json["Version"], credentials.json["RequestId"]) == (1, id)
+    assert credentials.json["Expiration"] == "2031-03-05T13:00:00Z"
+    shown = api.call("GET", f"/v1/requests/{id}").json
+    assert (shown["state"], shown["starts_at"], shown["ends_at"]) == (
+        "active",
+        "2031-03-05T12:00:00Z",
+        "2031-03-05T13:00:00Z",
+    )
+    [session] = shown["sessions"]
+    assert set(session) == {"id", "session_name", "access_key_id", "issued_at", "expires_at"}
+    assert api.call("POST", f"/v1/requests/{id}/return", {}).json["state"] == "returned"
+    events = api.call("GET", f"/v1/requests/{id}/events", who=FRANK).json["items"]
+    assert [event["type"] for event in events] == [
+        "request.submitted", "request.approved", "session.issuing", "session.issued", "request.returned",
+    ]  # fmt: skip
+    assert set(events[0]) == {"seq", "type", "at", "actor", "details", "prev_hash", "hash"}
+
+
+def test_a_history_is_paged() -> None:
+    api = Api()
+    id = approved(api)
+    first = api.call("GET", f"/v1/requests/{id}/events?limit=1").json
+    rest = api.call("GET", f"/v1/requests/{id}/events?limit=1&cursor={first['next_cursor']}").json
+    assert [first["items"][0]["seq"], rest["items"][0]["seq"], rest["next_cursor"]] == [1, 2, None]
+
+
+def test_lists_hold_no_policy_and_no_sessions_and_lead_on() -> None:
+    api = Api()
+    ids = [asked(api) for _ in range(3)]
+    first = api.call("GET", "/v1/requests?limit=2&mine=true").json
+    rest = api.call("GET", f"/v1/requests?limit=2&mine=true&cursor={first['next_cursor']}").json
+    assert [item["id"] for item in first["items"] + rest["items"]] == ids[::-1]
+    assert rest["next_cursor"] is None
+    assert set(first["items"][0]) == REQUEST_KEYS - {"session_policy", "sessions"}
+
+
+def test_the_lists_of_what_waits_are_paged_too() -> None:
+    api = Api()
+    ids = [asked(api) for _ in range(3)]
+    seen, cursor = [], ""
+    while True:
+        page = api.call("GET", f"/v1/requests?to_approve=true&limit=1{cursor}", who=FRANK).json
+        seen += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == ids
+
+
+def test_roles_tell_the_terms() -> None:
+    [admin, _] = Api().call("GET", "/v1/roles").json["items"]
+    assert (admin["role"], admin["account"], admin["account_id"]) == ("payments-admin", "payments-prod", "222222222222")
+    [terms] = admin["terms"]
+    assert (terms["rule"], terms["max_duration_seconds"], terms["mfa"]) == ("sre administer payments", 14400, True)
+    [export] = Api().call("GET", "/v1/roles?q=export", who=ALICE).json["items"]
+    assert export["scopes"] == [{"name": "one-bucket", "parameters": {"bucket": "[a-z0-9.-]{3,63}"}}]
+    assert "external" not in json.dumps([admin, export])
+
+
+def test_ask_and_issue_answers_200_with_credentials_or_202_with_the_request() -> None:
+    api = Api()
+    assert set(api.call("POST", "/v1/credentials", SANDBOX, who=ALICE).json) == CREDENTIALS_KEYS
+    waiting = api.call("POST", "/v1/credentials", ASK)
+    assert (waiting.status, waiting.json["state"]) == (202, "pending")
+    assert waiting.headers["Location"] == f"/v1/requests/{waiting.json['id']}"
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "slug"),
+    [
+        (lambda api: api.call("POST", "/v1/requests", ASK, who=ALICE), 403, "not-eligible"),
+        (lambda api: api.call("POST", "/v1/requests", {**ASK, "duration_seconds": 99999}), 422, "too-long"),
+        (lambda api: api.call("GET", f"/v1/requests/{asked(api)}", who=EVE), 404, "not-found"),
+        (lambda api: api.call("GET", "/v1/requests/nonsense"), 404, "not-found"),
+        (lambda api: api.call("GET", "/v1/requests/01K99999999999999999999999"), 404, "not-found"),
+        (
+            lambda api: api.call("POST", f"/v1/requests/{asked(api, who=BOB)}/approve", {}, who=BOB),
+            403,
+            "may-not-approve",
+        ),
+        (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/approve", {}, who=BOB), 409, "not-pending"),
+        (
+            lambda api: api.call("POST", f"/v1/requests/{approved(api)}/approve", {}, who=FRANK),
+            409,
+            "already-approved-by-you",
+        ),
+        (lambda api: api.call("POST", f"/v1/requests/{asked(api)}/credentials"), 409, "not-active"),
+        (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/credentials", who=FRANK), 403, "not-yours"),
+        (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/return", {}), 409, "not-active"),
+        (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/return", {"cut": True}), 422, "not-yet"),
+        (lambda api: api.call("POST", "/v1/requests", {**ASK, "break_glass": True}), 422, "not-yet"),
+        (lambda api: api.call("POST", "/v1/requests", {**ASK, "extends": "01K"}), 422, "not-yet"),
+        (lambda api: api.call("POST", "/v1/requests", {**ASK, "starts_at": "2031-01-01T00:00:00Z"}), 422, "not-yet"),
+    ],
+)
+def test_refusals_and_their_slugs(call, status, slug) -> None:
+    answer = call(Api())
+    assert (answer.status, answer.slug) == (status, slug)
+    assert answer.json["status"] == status
+    assert answer.json["title"]
+    assert answer.json["detail"]
+
+
+def test_a_yes_twice_from_two_stages_is_told_apart() -> None:
+    api = Api()
+    body = {**ASK, "role": "data-export", "scope": {"name": "one-bucket", "parameters": {"bucket": "data-files"}}}
+    id = asked(api, body, ALICE)
+    shown = api.call("POST", f"/v1/requests/{id}/approve", {}, who=FRANK).json
+    assert [stage["approved_by"] for stage in shown["stages"]] == [[FRANK.id], []]
+    assert shown["session_policy"] is not None
+    assert api.call("POST", f"/v1/requests/{id}/approve", {}, who=FRANK).slug == "already-approved-by-you"
+    assert api.call("POST", f"/v1/requests/{id}/approve", {}, who=DAVE).json["state"] == "ready"
+
+
+def test_sts_refusing_is_a_502_with_its_code_and_sts_silent_a_503_with_retry_after() -> None:
+    from tests.fakes import Effect
+
+    api = Api()
+    id = approved(api)
+    api.stage.lender.refuse_next("AccessDenied")
+    refused = api.call("POST", f"/v1/requests/{id}/credentials")
+    assert (refused.status, refused.slug, refused.json["code"]) == (502, "sts-refused", "AccessDenied")
+    api.stage.lender.time_out_next(Effect.AFTER)
+    silent = api.call("POST", f"/v1/requests/{id}/credentials")
+    assert (silent.status, silent.slug, silent.headers["Retry-After"]) == (503, "unavailable", "5")
+
+
+def test_too_many_sessions_is_a_429_with_retry_after() -> None:
+    api = Api()
+    id = approved(api)
+    for _ in range(10):
+        assert api.call("POST", f"/v1/requests/{id}/credentials").status == 200
+    answer = api.call("POST", f"/v1/requests/{id}/credentials")
+    assert (answer.status, answer.slug, answer.headers["Retry-After"]) == (429, "too-many-sessions", "60")
+
+
+def test_what_lapsed_is_reported_by_the_clock_alone() -> None:
+    api = Api()
+    id = asked(api)
+    api.stage.pass_time(8 * HOUR)
+    shown = api.call("GET", f"/v1/requests/{id}").json
+    assert (shown["state"], shown["expired_because"]) == ("expired", "unanswered")
