@@ -10,6 +10,8 @@ import pytest
 
 from chalicelib.aws.table import Table, create
 from daypass.local.embedded_aws import EmbeddedAws
+from daypass.local.example import seed
+from tests.hub import Hub, a_hub
 
 _tables = itertools.count(1)
 
@@ -33,3 +35,16 @@ def table(connect: Callable[..., Table]) -> Table:
     made: Table = connect(f"daypass-{next(_tables)}")
     create(made)
     return made
+
+
+@pytest.fixture(scope="session")
+def seeded(embedded_aws: EmbeddedAws) -> EmbeddedAws:
+    """The embedded AWS with the example's accounts, roles and buckets."""
+    seed(embedded_aws.url)
+    return embedded_aws
+
+
+@pytest.fixture
+def hub(seeded: EmbeddedAws, table: Table, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", seeded.url)
+    return a_hub(seeded.url, table)

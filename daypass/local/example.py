@@ -1,0 +1,170 @@
+"""The local example: four accounts in the embedded AWS, as the example's catalogue names them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import boto3
+from botocore.exceptions import ClientError
+
+from daypass.local.embedded_aws import HUB_ACCOUNT
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_s3 import S3Client
+
+REGION = "us-east-1"
+TABLE = "daypass"
+BROKER_ROLE = "daypass-broker"
+BROKER_ARN = f"arn:aws:iam::{HUB_ACCOUNT}:role/{BROKER_ROLE}"
+ROOT_SECRET = "test"
+"""ministack takes any account id as the access key id of that account's root, whatever the secret."""
+
+_POLICY_NAME = "daypass"
+_TEMPLATE_URL = "http://127.0.0.1:8000"
+_LONGEST_SESSION = timedelta(hours=1)
+
+_READ_S3 = ["s3:GetObject", "s3:ListBucket", "s3:ListAllMyBuckets", "s3:GetBucketLocation"]
+PERMISSIONS: Mapping[str, list[str]] = {
+    "sandbox-admin": ["s3:*", "dynamodb:*", "sqs:*", "sns:*", "lambda:*", "logs:*"],
+    "payments-read": [*_READ_S3, "dynamodb:GetItem", "dynamodb:Query", "dynamodb:ListTables", "sqs:ListQueues"],
+    "payments-admin": ["s3:*", "dynamodb:*", "sqs:*", "sns:*"],
+    "deploy": ["s3:GetObject", "s3:PutObject", "s3:ListBucket", "lambda:UpdateFunctionCode"],
+    "data-export": ["s3:GetObject", "s3:PutObject", "s3:ListBucket"],
+}
+"""What each role of the catalogue may do in its account."""
+
+BUCKETS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "sandbox": ("sandbox-files", {"hello.txt": "Hello from the sandbox.\n"}),
+    "payments-prod": (
+        "payments-files",
+        {"2026/october.csv": "id,amount\n1,10.00\n2,25.50\n", "readme.txt": "Payments, by month.\n"},
+    ),
+    "data-prod": ("data-files", {"customers.csv": "id,name\n1,Ada\n2,Grace\n"}),
+}
+"""The bucket of each account, with its files."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRole:
+    name: str
+    account: str
+    account_id: str
+    role_name: str
+    external_id: str
+
+
+def catalogue(api: str) -> str:
+    """The example's catalogue in TOML, with its issuers under the URL of the local API."""
+    template = files("daypass.local").joinpath("example_catalogue.toml").read_text(encoding="utf-8")
+    return template.replace(_TEMPLATE_URL, api)
+
+
+def target_roles() -> tuple[TargetRole, ...]:
+    """The catalogue's roles: what is seeded cannot drift from what is asked for."""
+    document = tomllib.loads(catalogue(_TEMPLATE_URL))
+    return tuple(
+        TargetRole(
+            name, role["account"], document["accounts"][role["account"]]["id"], role["role_name"], role["external_id"]
+        )
+        for name, role in document["roles"].items()
+    )
+
+
+def seed(aws: str) -> None:
+    """Put the example's roles and buckets into the embedded AWS. What is there already is brought up to date.
+
+    aws: its URL. Files of a bucket that exists are left as they are.
+    """
+    session = boto3.Session(region_name=REGION)  # one for all clients: each session reads botocore's data anew
+    hub = session.client("iam", **root(HUB_ACCOUNT, aws))
+    _put_role(hub, BROKER_ROLE, path="/", trust=_broker_trust(), permissions=broker_permissions())
+    accounts: dict[str, str] = {}
+    for role in target_roles():
+        accounts[role.account] = role.account_id
+        path, _, name = f"/{role.role_name}".rpartition("/")
+        target = session.client("iam", **root(role.account_id, aws))
+        allowed = [{"Effect": "Allow", "Action": PERMISSIONS[role.name], "Resource": "*"}]
+        _put_role(target, name, path=f"{path}/", trust=_target_trust(role), permissions=allowed)
+    for account, account_id in accounts.items():
+        _put_bucket(session.client("s3", **root(account_id, aws)), *BUCKETS[account])
+
+
+def broker_permissions() -> list[dict[str, Any]]:
+    """What the broker may do, and nothing else: assume what is under /daypass/, and use its table."""
+    table = f"arn:aws:dynamodb:{REGION}:{HUB_ACCOUNT}:table/{TABLE}"
+    actions = ["BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "Query", "UpdateItem"]
+    return [
+        {
+            "Effect": "Allow",
+            "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
+            "Resource": "arn:aws:iam::*:role/daypass/*",
+        },
+        {
+            "Effect": "Allow",
+            "Action": [f"dynamodb:{action}" for action in actions],
+            "Resource": [table, f"{table}/index/*"],
+        },
+    ]
+
+
+def _broker_trust() -> dict[str, Any]:
+    return {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB_ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+
+
+def _target_trust(role: TargetRole) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        # On AWS: the hub's root and a condition on aws:PrincipalArn, which outlives a new role of the same name.
+        # ministack 1.5.33 never fills that key in, so the condition would let nobody in.
+        "Principal": {"AWS": BROKER_ARN},
+        "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
+        "Condition": {"StringEquals": {"sts:ExternalId": role.external_id}},
+    }
+
+
+class Root(TypedDict):
+    endpoint_url: str
+    aws_access_key_id: str
+    aws_secret_access_key: str
+
+
+def root(account_id: str, aws: str) -> Root:
+    """What makes a client of an account of the embedded AWS its root."""
+    return {"endpoint_url": aws, "aws_access_key_id": account_id, "aws_secret_access_key": ROOT_SECRET}
+
+
+def _put_role(iam: IAMClient, name: str, *, path: str, trust: Any, permissions: list[dict[str, Any]]) -> None:
+    policy = _policy(trust)
+    try:
+        iam.create_role(
+            RoleName=name,
+            Path=path,
+            AssumeRolePolicyDocument=policy,
+            MaxSessionDuration=int(_LONGEST_SESSION.total_seconds()),
+        )
+    except iam.exceptions.EntityAlreadyExistsException:
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=policy)
+    iam.put_role_policy(RoleName=name, PolicyName=_POLICY_NAME, PolicyDocument=_policy(*permissions))
+
+
+def _put_bucket(s3: S3Client, name: str, contents: Mapping[str, str]) -> None:
+    try:
+        s3.head_bucket(Bucket=name)
+    except ClientError as missing:
+        if missing.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.NOT_FOUND:
+            raise
+        s3.create_bucket(Bucket=name)
+        for key, text in contents.items():
+            s3.put_object(Bucket=name, Key=key, Body=text.encode())
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})

@@ -1,0 +1,140 @@
+"""A loopback HTTP server that answers as it is told to, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.canary-token-canary.c2lnbmF0dXJl"
+
+
+@dataclass(frozen=True)
+class Asked:
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass(frozen=True)
+class Said:
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    hang_up: bool = False
+
+
+def problem(status: int, slug: str, detail: str, headers: dict[str, str] | None = None, **more: Any) -> Said:
+    body = {"type": f"urn:daypass:problem:{slug}", "title": "No", "status": status, "detail": detail, **more}
+    return Said(status, body, {"Content-Type": "application/problem+json", **(headers or {})})
+
+
+class Server:
+    """Answers by `answers[(method, path)]`: one Said, a list of them for one call after another, or a function."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.answers: dict[tuple[str, str], Said | list[Said] | Callable[[Asked], Said]] = {}
+        self.otherwise = problem(404, "not-found", "There is no such address.")
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                parts = urlsplit(self.path)
+                raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                asked = Asked(
+                    self.command,
+                    parts.path,
+                    dict(parse_qsl(parts.query)),
+                    dict(self.headers),
+                    json.loads(raw) if raw else None,
+                )
+                server.asked.append(asked)
+                said = server.answer(asked)
+                if said.hang_up:
+                    self.close_connection = True
+                    return
+                body = said.raw if said.raw is not None else json.dumps(said.body).encode()
+                self.send_response(said.status)
+                for name, value in {"Content-Type": "application/json", **said.headers}.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", said.headers.get("Content-Length", str(len(body))))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = answer
+
+            def log_message(self, format: str, *args: Any) -> None: ...
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def answer(self, asked: Asked) -> Said:
+        known = self.answers.get((asked.method, asked.path), self.otherwise)
+        if isinstance(known, list):
+            return known.pop(0) if len(known) > 1 else known[0]
+        return known(asked) if callable(known) else known
+
+    def stop(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.stop()
+
+
+REQUEST_ID = "01KAZ3TBJ4M7Y5QZ9V8N2D4E6F"
+
+
+def a_request(**changed: Any) -> dict[str, Any]:
+    return {
+        "id": REQUEST_ID,
+        "state": "pending",
+        "requester": "carol@example.com",
+        "role": "payments-admin",
+        "account_id": "222222222222",
+        "account": "payments-prod",
+        "role_arn": "arn:aws:iam::222222222222:role/daypass/Admin",
+        "duration_seconds": 3600,
+        "reason": "rotate the key",
+        "ticket": None,
+        "scope": None,
+        "break_glass": False,
+        "rule": "sre administer payments",
+        "stages": [{"count": 1, "from": {"groups": ["sre-leads"]}, "approved_by": []}],
+        "approvals": [],
+        "created_at": "2026-11-23T12:00:00Z",
+        "answer_by": "2026-11-23T20:00:00Z",
+        "catalogue_digest": "0" * 64,
+        "version": 1,
+        **changed,
+    }
+
+
+CREDENTIALS = {
+    "Version": 1,
+    "AccessKeyId": "ASIAEXAMPLEEXAMPLE00",
+    "SecretAccessKey": "it's/secret+text",
+    "SessionToken": "session//token==",
+    "Expiration": "2099-11-23T13:00:00Z",
+    "AccountId": "222222222222",
+    "AssumedRoleUser": {"Arn": "arn:aws:sts::222222222222:assumed-role/Admin/x", "AssumedRoleId": "AROA:x"},
+    "SourceIdentity": "carol@example.com",
+    "RequestId": REQUEST_ID,
+    "SessionName": "01KAZ-carol",
+}

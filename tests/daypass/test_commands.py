@@ -1,0 +1,447 @@
+"""The command: what people and programs see of it, on both outputs and by its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from daypass.commands import DENIED, DONE, ERROR, NOT_ELIGIBLE
+from tests.daypass.conftest import CREDENTIALS, REQUEST_ID, TOKEN, Said, Server, a_request, problem
+
+ROOT = Path(__file__).parents[2]
+ENDING = REQUEST_ID[-8:]
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+class Daypass:
+    """Runs `daypass` as a person would, in a process of its own; what it prints never holds the token."""
+
+    def __init__(self, server: Server) -> None:
+        self.env = {"PATH": os.environ["PATH"], "DAYPASS_URL": server.url, "DAYPASS_TOKEN": TOKEN}
+
+    def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Ran:
+        kept = {name: value for name, value in {**self.env, **env}.items() if value}
+        command = [sys.executable, "-m", "daypass.commands", *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=kept, input=stdin, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert TOKEN not in done.stdout + done.stderr
+        assert "canary" not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def daypass(server) -> Daypass:
+    return Daypass(server)
+
+
+@pytest.fixture
+def known(server):
+    """The server knows one request, and whatever is done to it."""
+
+    def knows(**changed):
+        whole = a_request(session_policy=None, sessions=[], **changed)
+        events = [{"seq": 1, "type": "request.submitted", "at": "2026-11-23T12:00:00Z", "actor": "carol@example.com"}]
+        server.answers["GET", "/v1/requests"] = Said(body={"items": [a_request(**changed)], "next_cursor": None})
+        server.answers["GET", f"/v1/requests/{REQUEST_ID}"] = Said(body=whole)
+        server.answers["GET", f"/v1/requests/{REQUEST_ID}/events"] = Said(body={"items": events, "next_cursor": None})
+        server.answers["POST", f"/v1/requests/{REQUEST_ID}/credentials"] = Said(body=CREDENTIALS)
+        for move in ("approve", "deny", "cancel", "return"):
+            server.answers["POST", f"/v1/requests/{REQUEST_ID}/{move}"] = Said(body=whole)
+
+    return knows
+
+
+class TestRequest:
+    @pytest.fixture(autouse=True)
+    def accepts(self, server):
+        server.answers["POST", "/v1/requests"] = Said(201, a_request())
+
+    @pytest.mark.parametrize(
+        ("text", "seconds"),
+        [("2h", 7200), ("90m", 5400), ("3600", 3600), ("45s", 45), ("1h30m", 5400), ("1H", 3600), ("1h1m1s", 3661)],
+    )
+    def test_a_duration_is_written_as_people_do(self, daypass, server, text, seconds):
+        assert daypass("request", "payments-admin", text, "why not").code == DONE
+        assert server.asked[0].body["duration_seconds"] == seconds
+
+    @pytest.mark.parametrize("text", ["", "h", "2 h", "2d", "-5", "1.5h", "٣h", "m90"])
+    def test_anything_else_is_no_duration(self, daypass, server, text):
+        ran = daypass("request", "--", "payments-admin", text, "why not")
+        assert (ran.code, server.asked) == (ERROR, [])
+        assert "is not a duration" in ran.err
+
+    def test_the_words_of_a_reason_need_no_quotation_marks(self, daypass, server):
+        daypass("request", "payments-admin", "1h", "rotate", "the", "key", "--ticket", "OPS-1")
+        assert server.asked[0].body["reason"] == "rotate the key"
+        assert server.asked[0].body["ticket"] == "OPS-1"
+
+    def test_a_scope_takes_parameters(self, daypass, server):
+        daypass("request", "data-export", "1h", "why", "--scope", "one-bucket", "--param", "bucket=a=b")
+        assert server.asked[0].body["scope"] == {"name": "one-bucket", "parameters": {"bucket": "a=b"}}
+
+    @pytest.mark.parametrize("options", [["--param", "bucket=x"], ["--scope", "s", "--param", "bucket"]])
+    def test_half_a_parameter_is_refused(self, daypass, server, options):
+        assert daypass("request", "data-export", "1h", "why", *options).code == ERROR
+        assert server.asked == []
+
+    def test_a_policy_comes_from_a_file_or_from_standard_input(self, daypass, server, tmp_path):
+        file = tmp_path / "policy.json"
+        file.write_text('{"Version": "2012-10-17"}')
+        daypass("request", "payments-admin", "1h", "why", "--session-policy", str(file))
+        daypass("request", "payments-admin", "1h", "why", "--session-policy", "-", stdin="{}")
+        assert [asked.body["session_policy"] for asked in server.asked] == ['{"Version": "2012-10-17"}', "{}"]
+        assert daypass("request", "r", "1h", "why", "--session-policy", str(tmp_path / "none")).code == ERROR
+        assert daypass("request", "r", "1h", "why", "--session-policy", str(tmp_path)).code == ERROR
+
+    def test_it_says_what_happened_and_how_to_go_on(self, daypass):
+        ran = daypass("request", "payments-admin", "1h", "rotate the key")
+        assert REQUEST_ID in ran.out
+        assert "“rotate the key”" in ran.out
+        assert f"waits for 1 of groups sre-leads, who may say: daypass approve {ENDING}" in ran.err
+
+    def test_where_no_approval_is_due_it_says_how_to_use_it(self, daypass, server):
+        server.answers["POST", "/v1/requests"] = Said(201, a_request(state="ready", stages=[]))
+        assert f"daypass credentials {ENDING}" in daypass("request", "deploy", "1h", "release").err
+
+    def test_json_is_the_answer_and_nothing_else(self, daypass):
+        assert json.loads(daypass("request", "payments-admin", "1h", "rotate the key", "--json").out) == a_request()
+
+    def test_not_eligible_has_an_exit_code_of_its_own(self, daypass, server):
+        server.answers["POST", "/v1/requests"] = problem(403, "not-eligible", "You may not have this role.")
+        ran = daypass("request", "payments-admin", "1h", "rotate the key")
+        assert ran == Ran(NOT_ELIGIBLE, "", "daypass: You may not have this role.\n")
+
+    @pytest.mark.parametrize(("would", "code"), [("needs-approval", DONE), ("not-eligible", NOT_ELIGIBLE)])
+    def test_a_dry_run_records_nothing_and_says_what_would_be(self, daypass, server, would, code):
+        dry = {"would": would, "rule": "r", "stages": a_request()["stages"], "max_duration_seconds": 14400}
+        server.answers["POST", "/v1/requests"] = Said(200, {**dry, "session_policy": None, "why": ["because"]})
+        ran = daypass("request", "payments-admin", "1h", "rotate the key", "--dry-run")
+        assert (ran.code, server.asked[0].query) == (code, {"dry_run": "true"})
+        assert would in ran.out
+        assert "4 h" in ran.out
+        assert "because" in ran.out
+
+
+class TestAnswering:
+    @pytest.fixture(autouse=True)
+    def one(self, known):
+        known()
+
+    @pytest.mark.parametrize(
+        ("arguments", "move", "body"),
+        [
+            (["approve", ENDING], "approve", {}),
+            (["approve", ENDING, "--comment", "fine", "--duration", "30m"], "approve", None),
+            (["deny", ENDING, "not", "today"], "deny", {"comment": "not today"}),
+            (["cancel", ENDING.lower()], "cancel", {}),
+            (["return", ENDING], "return", {}),
+        ],
+    )
+    def test_any_ending_of_an_id_will_do(self, daypass, server, arguments, move, body):
+        assert daypass(*arguments).code == DONE
+        assert server.asked[-1].path == f"/v1/requests/{REQUEST_ID}/{move}"
+        assert server.asked[-1].body == ({"comment": "fine", "duration_seconds": 1800} if body is None else body)
+
+    def test_an_ending_of_none_is_an_error(self, daypass):
+        assert daypass("approve", "QQQQ") == Ran(ERROR, "", "daypass: No request that you may see ends in QQQQ.\n")
+
+    def test_a_no_needs_words(self, daypass, server):
+        assert daypass("deny", ENDING).code == ERROR
+        assert server.asked == []
+
+
+class TestSeeing:
+    def test_show_has_the_history(self, daypass, known):
+        known(approvals=[{"by": "bob@example.com", "at": "2026-11-23T12:01:00Z", "comment": "ok"}])
+        ran = daypass("show", ENDING)
+        assert "request.submitted" in ran.out
+        assert "bob@example.com at 2026-11-23T12:01:00Z “ok”" in ran.out
+        assert json.loads(daypass("show", ENDING, "--json").out)["events"][0]["seq"] == 1
+
+    def test_columns_are_aligned(self, daypass, server):
+        items = [
+            a_request(),
+            a_request(id="01KAZ3TBJ4M7Y5QZ9V8N2D4AAA", state="active", requester="å@b", reason="日本"),
+        ]
+        server.answers["GET", "/v1/requests"] = Said(body={"items": items, "next_cursor": None})
+        head, *lines = daypass("list").out.splitlines()
+        assert [line.index("payments-admin") for line in lines] == [head.index("ROLE")] * 2
+        assert [line.index("1 h") for line in lines] == [head.index("FOR")] * 2
+
+    def test_no_words_of_others_can_forge_a_line_or_a_colour(self, daypass, server):
+        forged = "fine”\nactive  \x1b[32mAPPROVED\x1b[0m\u202e\x9b2J\r"
+        server.answers["GET", "/v1/requests"] = Said(body={"items": [a_request(reason=forged)], "next_cursor": None})
+        out = daypass("list").out
+        assert len(out.splitlines()) == 2
+        assert out.count("”") == 1
+        assert all(character.isprintable() or character == "\n" for character in out)
+
+    def test_filters_are_the_servers(self, daypass, server):
+        server.answers["GET", "/v1/requests"] = Said(body={"items": [], "next_cursor": None})
+        ran = daypass("list", "--mine", "--to-approve", "--state", "ready", "--role", "deploy", "--limit", "7")
+        assert server.asked[0].query == {
+            "mine": "true", "to_approve": "true", "state": "ready", "role": "deploy", "limit": "7"
+        }  # fmt: skip
+        assert ran == Ran(DONE, "", "No requests.\n")
+
+    def test_colour_is_for_terminals(self, daypass, server):
+        server.answers["GET", "/v1/requests"] = Said(body={"items": [a_request()], "next_cursor": None})
+        assert "\x1b[" not in daypass("list").out
+
+        def on_a_terminal(**env: str) -> bytes:
+            ours, theirs = pty.openpty()
+            command = [sys.executable, "-m", "daypass.commands", "list"]
+            subprocess.run(command, cwd=ROOT, env={**daypass.env, **env}, stdout=theirs, timeout=60, check=True)
+            os.close(theirs)
+            seen = os.read(ours, 65536)
+            os.close(ours)
+            return seen
+
+        assert b"\x1b[33mpending" in on_a_terminal(TERM="xterm")
+        assert b"\x1b[" not in on_a_terminal(TERM="xterm", NO_COLOR="1")
+
+    def test_roles_say_on_which_terms(self, daypass, server):
+        terms = [{"rule": "r", "max_duration_seconds": 14400, "stages": a_request()["stages"], "mfa": False}]
+        role = {"role": "payments-admin", "account": "payments-prod", "account_id": "2" * 12, "role_arn": "arn"}
+        items = [{**role, "require_scope": True, "scopes": [{"name": "one-bucket", "parameters": {}}], "terms": terms}]
+        server.answers["GET", "/v1/roles"] = Said(body={"items": items, "next_cursor": None})
+        out = daypass("roles", "--q", "pay").out
+        assert "payments-admin  payments-prod (222222222222)  4 h" in out
+        assert "1 of groups sre-leads; needs a scope: one-bucket" in out
+        assert server.asked[0].query == {"q": "pay", "limit": "50"}
+
+    def test_whoami(self, daypass, server):
+        me = {"id": "carol@example.com", "kind": "human", "groups": ["oncall", "sre"], "issuer": "people", "mfa": True}
+        server.answers["GET", "/v1/me"] = Said(body=me)
+        out = daypass("whoami").out
+        assert "carol@example.com" in out
+        assert "oncall, sre" in out
+
+
+class TestCredentials:
+    PROCESS = ("Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId")
+
+    @pytest.mark.parametrize("what", [REQUEST_ID, ENDING, "payments-admin"])
+    def test_process_is_what_credential_process_reads_and_no_more(self, daypass, known, what):
+        known(state="ready")
+        ran = daypass("credentials", what)
+        assert json.loads(ran.out) == {name: CREDENTIALS[name] for name in self.PROCESS}
+        assert (ran.code, ran.err) == (DONE, "")
+
+    def test_env_can_be_evaluated_by_a_shell(self, daypass, known):
+        known(state="active")
+        exported = daypass("credentials", ENDING, "--format", "env").out
+        script = exported + 'printf "%s|%s" "$AWS_SECRET_ACCESS_KEY" "$AWS_SESSION_TOKEN"'
+        said = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True).stdout
+        assert said == f"{CREDENTIALS['SecretAccessKey']}|{CREDENTIALS['SessionToken']}"
+
+    def test_json_is_the_whole_answer(self, daypass, known):
+        known(state="active")
+        assert json.loads(daypass("credentials", ENDING, "--format", "json").out) == CREDENTIALS
+
+    def test_a_role_means_the_most_usable_of_ones_own_requests_for_it(self, daypass, server, known):
+        known(state="active")
+        older = [a_request(id="01KAZ3TBJ4M7Y5QZ9V8N2DNEW0", state="ended"), a_request(id="1" * 26, state="pending")]
+        items = [*older, a_request(state="active")]
+        server.answers["GET", "/v1/requests"] = Said(body={"items": items, "next_cursor": None})
+        assert daypass("credentials", "payments-admin").code == DONE
+        assert server.asked[0].query == {"mine": "true", "role": "payments-admin", "limit": "50"}
+        assert server.asked[-1].path.startswith(f"/v1/requests/{REQUEST_ID}/")
+
+    @pytest.mark.parametrize(
+        ("changed", "code", "words"),
+        [
+            ({"state": "pending"}, ERROR, "still waits for 1 of groups sre-leads"),
+            ({"state": "expired"}, ERROR, "is expired. Ask again"),
+            ({"state": "ended"}, ERROR, "is ended. Ask again"),
+            ({"state": "scheduled", "starts_at": "2026-12-01T00:00:00Z"}, ERROR, "begins at 2026-12-01"),
+            ({"state": "denied", "decided_by": "bob@x", "decision_comment": "no\n!"}, DENIED, "by bob@x: “no !”"),
+            ({"state": "revoked"}, DENIED, "was revoked"),
+        ],
+    )
+    def test_where_there_is_nothing_to_have_it_says_why(self, daypass, server, known, changed, code, words):
+        known(**changed)
+        server.answers["POST", f"/v1/requests/{REQUEST_ID}/credentials"] = problem(409, "not-active", "Not now.")
+        for what in (REQUEST_ID, ENDING, "payments-admin"):
+            ran = daypass("credentials", what)
+            assert (ran.code, ran.out) == (code, "")
+            assert words in ran.err
+            assert ran.err.count("\n") == 1
+
+    def test_a_role_never_asked_for_says_how_to_ask(self, daypass, server):
+        server.answers["GET", "/v1/requests"] = Said(body={"items": [], "next_cursor": None})
+        ran = daypass("credentials", "payments-read")
+        assert (ran.code, ran.out) == (ERROR, "")
+        assert "daypass request payments-read" in ran.err
+
+    def test_no_longer_eligible_is_3(self, daypass, server, known):
+        known(state="ready")
+        server.answers["POST", f"/v1/requests/{REQUEST_ID}/credentials"] = problem(403, "not-eligible", "Not any more.")
+        assert daypass("credentials", ENDING) == Ran(NOT_ELIGIBLE, "", "daypass: Not any more.\n")
+
+    def test_half_an_answer_is_not_credentials(self, daypass, server, known):
+        known(state="ready")
+        server.answers["POST", f"/v1/requests/{REQUEST_ID}/credentials"] = Said(body={"Version": 1})
+        ran = daypass("credentials", ENDING)
+        assert (ran.code, ran.out) == (ERROR, "")
+
+    def test_it_is_a_credential_process_for_botocore(self, daypass, known, tmp_path):
+        known(state="ready")
+        config = tmp_path / "config"
+        config.write_text(
+            f"[default]\ncredential_process = {sys.executable} -m daypass.commands credentials {ENDING}\n"
+        )
+        env = {**daypass.env, "AWS_CONFIG_FILE": str(config), "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+        script = "import botocore.session as b; print(*b.get_session().get_credentials().get_frozen_credentials()[:3])"
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+        wanted = [CREDENTIALS[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+        assert done.stdout.split() == wanted, done.stderr
+
+
+class TestToken:
+    def test_it_may_come_from_a_command(self, daypass, server):
+        server.answers["GET", "/v1/me"] = Said(body={"id": "carol"})
+        assert daypass("whoami", DAYPASS_TOKEN="", DAYPASS_TOKEN_COMMAND=f"echo '{TOKEN}'").code == DONE
+        assert server.asked[0].headers["Authorization"] == f"Bearer {TOKEN}"
+
+    def test_no_shell_reads_the_command(self, daypass, server, tmp_path):
+        server.answers["GET", "/v1/me"] = Said(body={"id": "carol"})
+        daypass("whoami", DAYPASS_TOKEN="", DAYPASS_TOKEN_COMMAND=f"echo x;touch${{IFS}}{tmp_path}/shell")
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("command", "words"),
+        [
+            ("", "No token"),
+            ("false", "failed with exit code 1"),
+            ("true", "printed nothing"),
+            ("/no/such/command", "does not run"),
+            ("echo 'open", "not a command line"),
+            ("echo two words", "no token has"),
+            (f"sh -c 'echo {TOKEN}; exit 3'", "exit code 3"),
+        ],
+    )
+    def test_where_it_fails_that_is_the_error(self, daypass, server, command, words):
+        ran = daypass("whoami", DAYPASS_TOKEN="", DAYPASS_TOKEN_COMMAND=command)
+        assert (ran.code, ran.out, server.asked) == (ERROR, "", [])
+        assert words in ran.err
+        assert ran.err.count("\n") == 1
+
+
+EVERY = [
+    ["request", "payments-admin", "1h", "why not"],
+    ["request", "payments-admin", "1h", "why not", "--dry-run"],
+    ["approve", REQUEST_ID],
+    ["deny", REQUEST_ID, "no"],
+    ["cancel", ENDING],
+    ["return", ENDING],
+    ["list"],
+    ["show", REQUEST_ID],
+    ["roles"],
+    ["whoami"],
+    ["credentials", "payments-admin"],
+]
+HTML = {"Content-Type": "text/html"}
+
+
+class TestWhateverGoesWrong:
+    @pytest.mark.parametrize("arguments", EVERY, ids=" ".join)
+    def test_every_command_says_it_in_one_sentence(self, daypass, server, arguments):
+        for said in (
+            Said(200, raw=b"<html>Sign in</html>", headers=HTML),
+            Said(200, raw=b'{"id": '),
+            problem(401, "unauthenticated", f"No such token: {TOKEN}"),
+        ):
+            server.otherwise = said
+            ran = daypass(*arguments)
+            assert (ran.code, ran.out) == (ERROR, "")
+            assert ran.err.startswith("daypass: ")
+            assert ran.err.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        ("said", "code"),
+        [
+            (Said(hang_up=True), ERROR),
+            (Said(403, {"message": "Forbidden"}), ERROR),
+            (problem(403, "may-not-approve", "You may not."), ERROR),
+            (problem(409, "not-pending", "Too late."), ERROR),
+            (problem(422, "invalid", "No.", errors=[{"field": "role", "message": "unknown"}]), ERROR),
+            (problem(429, "too-many-sessions", "Slow down.", {"Retry-After": "60"}), ERROR),
+            (problem(503, "unavailable", "Not now.", {"Retry-After": "60"}), ERROR),
+            (Said(504, {"message": "Endpoint request timed out"}), ERROR),
+            (Said(200, [1, 2]), ERROR),
+            (Said(200, {"items": 5}), ERROR),
+            (Said(200, {"items": [5]}), ERROR),
+        ],
+    )
+    def test_every_failure_has_a_sentence_and_an_exit_code(self, daypass, server, said, code):
+        server.otherwise = said
+        ran = daypass("list")
+        assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1)
+
+    @pytest.mark.parametrize("arguments", EVERY, ids=" ".join)
+    def test_given_strange_json_then_no_traceback(self, daypass, server, arguments):
+        server.otherwise = Said(200, {"items": [{"id": None, "stages": 5, "terms": "x"}], "next_cursor": None})
+        assert daypass(*arguments).code in (DONE, ERROR)
+
+    def test_nobody_listens(self, daypass):
+        ran = daypass("list", DAYPASS_URL="http://127.0.0.1:9")
+        assert (ran.code, ran.out) == (ERROR, "")
+        assert "Nothing answers at http://127.0.0.1:9" in ran.err
+
+    @pytest.mark.parametrize("arguments", [["nonsense"], ["approve"], ["list", "--limit", "x"], ["--nonsense"]])
+    def test_misuse_is_1_and_not_denied(self, daypass, arguments):
+        ran = daypass(*arguments)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (ERROR, "", 1)
+
+    def test_a_reader_who_has_enough_hears_no_complaint(self, daypass, server):
+        server.answers["GET", "/v1/requests"] = Said(body={"items": [a_request()] * 50, "next_cursor": None})
+        line = f"{sys.executable} -m daypass.commands list --json | head -c 1"
+        done = subprocess.run(["/bin/sh", "-c", line], cwd=ROOT, env=daypass.env, capture_output=True, check=False)
+        assert (done.stdout, done.stderr) == (b"[", b"")
+
+
+class TestStartUp:
+    def imported(self, daypass, *arguments: str) -> set[str]:
+        command = [sys.executable, "-X", "importtime", "-m", "daypass.commands", *arguments]
+        told = subprocess.run(command, cwd=ROOT, env=daypass.env, capture_output=True, text=True, check=True).stderr
+        return {line.rpartition("|")[2].strip().split(".")[0] for line in told.splitlines() if "|" in line}
+
+    HEAVY = frozenset({"rich", "boto3", "botocore", "chalice", "chalicelib", "ministack", "pynamodb", "jwt"})
+
+    def test_help_loads_nothing_heavy(self, daypass):
+        assert self.imported(daypass, "--help") & (self.HEAVY | {"urllib3", "pydantic"}) == set()
+
+    def test_credentials_load_nothing_heavy(self, daypass, known):
+        known(state="ready")
+        assert self.imported(daypass, "credentials", ENDING) & self.HEAVY == set()  # Typer itself loads pydantic
+
+
+class TestLocal:
+    def test_without_the_local_engine_it_says_what_to_install(self, daypass, tmp_path):
+        script = (
+            "import sys, importlib.util as util\n"
+            "found = util.find_spec\n"
+            "util.find_spec = lambda name, *rest: None if name == 'ministack' else found(name, *rest)\n"
+            "from daypass.commands import run\n"
+            "sys.exit(run(['token', 'alice']))\n"
+        )
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (ERROR, "")
+        assert "pip install 'daypass[local]'" in done.stderr

@@ -1,0 +1,60 @@
+"""The broker on the embedded AWS: a real table, and an STS that enforces the example's trust policies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import botocore.session
+
+from chalicelib.aws.clients import sts_client
+from chalicelib.aws.sts import StsLender
+from chalicelib.aws.table import Table
+from chalicelib.broker.ports import World
+from daypass.local.example import BROKER_ARN, REGION, root
+from tests.builders import an_id
+from tests.stage import CATALOGUE
+
+
+@dataclass
+class Hub:
+    """The world as Lambda has it, and a count of the calls that really went out to AWS, by operation."""
+
+    world: World
+    table: Table
+    sts: Any
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        for client in (self.table.client, self.sts):
+            client.meta.events.register("before-send.*.*", self._count)
+
+    def _count(self, event_name: str, **_: Any) -> None:
+        self.calls[event_name.rpartition(".")[2]] += 1
+
+
+def a_hub(aws: str, table: Table) -> Hub:
+    """The clients of one container: the table as the hub's root, STS as the broker's role.
+
+    The environment's `AWS_ENDPOINT_URL_STS` must be `aws`, as `daypass local` sets it for the broker's own client.
+    """
+    sts = sts_client(broker_session(aws), REGION)
+    world = World(
+        catalogue=lambda: CATALOGUE,
+        requests=table,
+        lender=StsLender(sts),
+        now=lambda: datetime.now(UTC).replace(microsecond=0),
+        new_id=an_id,
+    )
+    return Hub(world, table, sts)
+
+
+def broker_session(aws: str) -> botocore.session.Session:
+    """A session that acts as the broker's role, with credentials that AWS would give to its Lambda."""
+    hub = botocore.session.Session().create_client("sts", region_name=REGION, **root("123456789012", aws))
+    given = hub.assume_role(RoleArn=BROKER_ARN, RoleSessionName="daypass")["Credentials"]
+    session = botocore.session.Session()
+    session.set_credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    return session

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import boto3
+import pytest
+
+from daypass.local import server
+from daypass.local.embedded_aws import CannotStart
+from daypass.local.folder import Folder, write_private
+
+SHELL = {
+    "PATH": "/bin",
+    "HOME": "/home/ann",
+    "AWS_ACCESS_KEY_ID": "AKIAREALLYREAL",
+    "AWS_SECRET_ACCESS_KEY": "real",
+    "AWS_SESSION_TOKEN": "real",
+    "AWS_PROFILE": "production",
+    "AWS_ENDPOINT_URL_DYNAMODB": "https://dynamodb.us-east-1.amazonaws.com",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/real",
+    "AWS_ROLE_ARN": "arn:aws:iam::999999999999:role/real",
+    "DAYPASS_TABLE": "production",
+    "DAYPASS_API_ID": "real",
+    "DAYPASS_DEBUG": "1",
+    "HTTPS_PROXY": "http://proxy.example",
+    "http_proxy": "http://proxy.example",
+}
+
+
+def test_nothing_of_the_shells_aws_gets_through(tmp_path):
+    environment = server.environment(SHELL, Folder(tmp_path))
+    assert not [name for name, value in environment.items() if "real" in value or "production" in value]
+    assert not [name for name in environment if name.lower().endswith("_proxy")]
+    assert {name: environment[name] for name in ("PATH", "HOME", "DAYPASS_DEBUG")} == {
+        "PATH": "/bin",
+        "HOME": "/home/ann",
+        "DAYPASS_DEBUG": "1",
+    }
+
+
+def test_the_profile_makes_its_reader_the_brokers_role(aws, tmp_path, monkeypatch):
+    data = Folder(tmp_path)
+    write_private(data.broker_profile, server.broker_profile(aws.url))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in server.environment({}, data).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
+    sts = boto3.Session().client("sts")
+    assert sts.get_caller_identity()["Arn"] == "arn:aws:sts::123456789012:assumed-role/daypass-broker/daypass-local"
+    assert data.broker_profile.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_checkout_it_says_so(tmp_path: Path):
+    with pytest.raises(CannotStart, match="needs a checkout"):
+        server.loaded(tmp_path)

@@ -1,0 +1,58 @@
+"""How many calls to AWS each use case makes, with a warm catalogue and warm keys, counted as botocore sends them."""
+
+from collections import Counter
+
+from chalicelib.broker import asking, deciding, ending, lending, seeing
+from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.lending import Credentials
+from tests.hub import Hub
+from tests.people import ALICE, CAROL, DAVE, FRANK
+from tests.stage import an_ask
+
+KEY = IdempotencyKey("POST /requests", "k-1")
+WRITE, READ, STORY, STS = "TransactWriteItems", "GetItem", "Query", "AssumeRole"
+
+
+def counted(hub: Hub, act) -> Counter[str]:
+    hub.calls.clear()
+    act()
+    return Counter(hub.calls)
+
+
+def test_asking_takes_one_call_with_a_key_and_without(hub: Hub) -> None:
+    assert counted(hub, lambda: asking.ask(hub.world, CAROL, an_ask(), KEY)) == {WRITE: 1}
+    assert counted(hub, lambda: asking.ask(hub.world, CAROL, an_ask(), None)) == {WRITE: 1}
+
+
+def test_a_dry_run_and_a_refusal_take_none(hub: Hub) -> None:
+    assert counted(hub, lambda: asking.dry_run(hub.world, CAROL, an_ask())) == {}
+    assert counted(hub, lambda: asking.dry_run(hub.world, ALICE, an_ask())) == {}
+    assert counted(hub, lambda: seeing.requestable(hub.world, CAROL, q="", after=None, limit=50)) == {}
+
+
+def test_deciding_and_ending_take_two(hub: Hub) -> None:
+    ids = [asking.ask(hub.world, CAROL, an_ask(), None).request.id for _ in range(3)]
+    approve = counted(hub, lambda: deciding.approve(hub.world, FRANK, ids[0], comment=None, duration=None))
+    deny = counted(hub, lambda: deciding.deny(hub.world, FRANK, ids[1], comment="no"))
+    cancel = counted(hub, lambda: ending.cancel(hub.world, CAROL, ids[2]))
+    assert approve == deny == cancel == {READ: 1, WRITE: 1}
+
+
+def test_credentials_take_four_read_write_sts_write(hub: Hub) -> None:
+    id = asking.ask(hub.world, CAROL, an_ask(), None).request.id
+    deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
+    for _ in range(2):
+        assert counted(hub, lambda: lending.lend(hub.world, CAROL, id)) == {READ: 1, WRITE: 2, STS: 1}
+
+
+def test_ask_and_issue_takes_three_write_sts_write(hub: Hub) -> None:
+    lent = []
+    calls = counted(hub, lambda: lent.append(lending.ask_and_lend(hub.world, ALICE, an_ask("sandbox-admin"), KEY)))
+    assert isinstance(lent[0], Credentials)
+    assert calls == {WRITE: 2, STS: 1}
+
+
+def test_looking_at_a_request_takes_one_and_at_its_history_two(hub: Hub) -> None:
+    id = asking.ask(hub.world, CAROL, an_ask(), None).request.id
+    assert counted(hub, lambda: seeing.story(hub.world, DAVE, id)) == {STORY: 1}
+    assert counted(hub, lambda: seeing.history(hub.world, DAVE, id, after=0, limit=50)) == {READ: 1, STORY: 1}

@@ -1,0 +1,131 @@
+"""Races, with threads against the embedded engine: one transition each, or one clear answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+from chalicelib.broker import asking, deciding, ending, lending
+from chalicelib.broker.asking import MAX_OPEN, IdempotencyKey
+from chalicelib.broker.lending import Credentials
+from chalicelib.core.ledger import beginning, first_break
+from chalicelib.core.life import Status
+from chalicelib.core.refusals import Refusal
+from tests.builders import a_principal
+from tests.hub import Hub
+from tests.people import ALICE, CAROL, FRANK
+from tests.stage import an_ask
+
+
+def at_once(*acts: Callable[[], Any]) -> list[Any]:
+    """The outcomes of acts that all begin at the same moment: what they return, or the slug of their refusal."""
+    start = Barrier(len(acts))
+
+    def run(act: Callable[[], Any]) -> Any:
+        start.wait()
+        try:
+            return act()
+        except Refusal as refusal:
+            return refusal.slug
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return list(pool.map(run, acts))
+
+
+def history(hub: Hub, id: str) -> list[str]:
+    events = hub.world.requests.events(id, after=0, limit=1000).items
+    assert first_break(beginning(id), events) is None
+    return [event.type for event in events]
+
+
+def asked(hub: Hub) -> str:
+    return asking.ask(hub.world, CAROL, an_ask(), None).request.id
+
+
+def leads(count: int):
+    return [a_principal(f"lead-{n}@example.com", groups=frozenset({"sre-leads"})) for n in range(count)]
+
+
+def test_of_eight_approvers_at_the_same_instant_one_approves_and_seven_hear_that_it_is_done(hub: Hub) -> None:
+    id = asked(hub)
+    outcomes = at_once(
+        *[
+            lambda who=who: deciding.approve(hub.world, who, id, comment=None, duration=None).status
+            for who in leads(8)
+        ]
+    )
+    assert Counter(outcomes) == {Status.APPROVED: 1, "not-pending": 7}
+    assert history(hub, id) == ["request.submitted", "request.approved"]
+
+
+def test_a_yes_and_a_no_and_a_cancellation_at_the_same_instant_give_one_of_them(hub: Hub) -> None:
+    for _ in range(5):
+        id = asked(hub)
+        yes, no = leads(2)
+        outcomes = at_once(
+            lambda: deciding.approve(hub.world, yes, id, comment=None, duration=None).status,
+            lambda: deciding.deny(hub.world, no, id, comment="no").status,
+            lambda: ending.cancel(hub.world, CAROL, id).status,
+        )
+        told = history(hub, id)
+        final = hub.world.requests.get(id)
+        assert final is not None
+        # A cancellation may come after a yes, which it takes back; nothing comes after a no or a cancellation.
+        assert told[1:] in (
+            ["request.approved"],
+            ["request.denied"],
+            ["request.cancelled"],
+            ["request.approved", "request.cancelled"],
+        )
+        assert final.status.value == told[-1].removeprefix("request.")
+        assert all(isinstance(outcome, Status) or outcome in ("not-pending", "not-cancellable") for outcome in outcomes)
+
+
+def test_eight_first_uses_at_the_same_instant_open_one_window_and_all_get_credentials(hub: Hub) -> None:
+    id = asked(hub)
+    deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
+    outcomes = at_once(*[lambda: lending.lend(hub.world, CAROL, id)] * 8)
+    assert all(isinstance(outcome, Credentials) for outcome in outcomes), outcomes
+    assert len({outcome.access_key_id for outcome in outcomes}) == 8
+    assert len({outcome.session_name for outcome in outcomes}) == 8
+    request = hub.world.requests.get(id)
+    assert request is not None
+    assert request.window is not None
+    assert request.sessions_begun == 8
+    assert Counter(history(hub, id)) == {
+        "request.submitted": 1,
+        "request.approved": 1,
+        "session.issuing": 8,
+        "session.issued": 8,
+    }
+
+
+def test_a_return_racing_issuances_never_lets_credentials_out_after_it(hub: Hub) -> None:
+    id = asked(hub)
+    deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
+    lending.lend(hub.world, CAROL, id)
+    outcomes = at_once(
+        *[lambda: lending.lend(hub.world, CAROL, id)] * 4, lambda: ending.give_back(hub.world, CAROL, id).status
+    )
+    told = history(hub, id)
+    assert outcomes[-1] is Status.RETURNED
+    assert "session.issued" not in told[told.index("request.returned") :]
+    issued = sum(isinstance(outcome, Credentials) for outcome in outcomes)
+    assert told.count("session.issued") == 1 + issued
+
+
+def test_the_same_key_sent_eight_times_at_once_makes_one_request(hub: Hub) -> None:
+    key = IdempotencyKey("POST /credentials", "k-race")
+    outcomes = at_once(*[lambda: lending.ask_and_lend(hub.world, ALICE, an_ask("sandbox-admin"), key)] * 8)
+    assert all(isinstance(outcome, Credentials) for outcome in outcomes), outcomes
+    assert len({outcome.request_id for outcome in outcomes}) == 1
+
+
+def test_the_quota_holds_when_requests_are_made_at_once(hub: Hub) -> None:
+    for _ in range(MAX_OPEN - 2):
+        asking.ask(hub.world, CAROL, an_ask(), None)
+    outcomes = at_once(*[lambda: asking.ask(hub.world, CAROL, an_ask(), None).replayed] * 6)
+    assert Counter(outcomes) == {False: 2, "too-many-open": 4}
