@@ -259,8 +259,10 @@ class Catalogue:
         return RuleIndex(self.rules)
 
     @cached_property
-    def _arns(self) -> frozenset[tuple[str, str]]:
-        return frozenset((role.account.id, role.role_name.rpartition("/")[2]) for role in self.roles.values())
+    def _lent(self) -> frozenset[tuple[str, str]]:
+        return frozenset(
+            (role.account.id, role.role_name.rpartition("/")[2].casefold()) for role in self.roles.values()
+        )
 
     def rules_for(self, principal: Principal, role: str) -> tuple[Rule, ...]:
         """The rules whose `who` includes the principal and whose `roles` cover the role, in the file's order."""
@@ -275,5 +277,8 @@ class Catalogue:
         return tuple(rule for rule in self.rules if rule.covers(role))
 
     def lends(self, account_id: str, role_name: str) -> bool:
-        """Whether a role (its name without path) of an account is one that Daypass lends."""
-        return (account_id, role_name) in self._arns
+        """Whether a role (its name without path, whose case does not count) of an account is one that Daypass lends.
+
+        Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html (RoleName).
+        """
+        return (account_id, role_name.casefold()) in self._lent

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -377,14 +378,15 @@ def allowed(policy: str, action: str, resource: str, now: datetime) -> bool:
     return decision
 
 
-def _speaks_of(statement: dict[str, object], element: str, value: str) -> bool:
+def _speaks_of(statement: dict[str, Any], element: str, value: str) -> bool:
     inverse = f"Not{element}" in statement
-    patterns = statement[f"Not{element}" if inverse else element]
-    return any(fnmatchcase(value, each) for each in ([patterns] if isinstance(patterns, str) else patterns)) != inverse  # type: ignore[attr-defined]
+    given = statement[f"Not{element}" if inverse else element]
+    patterns = [given] if isinstance(given, str) else given
+    return any(fnmatchcase(value, pattern) for pattern in patterns) != inverse
 
 
-def _holds(statement: dict[str, object], now: datetime) -> bool:
-    for operator, keys in statement.get("Condition", {}).items():  # type: ignore[attr-defined]
+def _holds(statement: dict[str, Any], now: datetime) -> bool:
+    for operator, keys in statement.get("Condition", {}).items():
         instant = datetime.strptime(keys["aws:CurrentTime"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         if not {"DateGreaterThanEquals": now >= instant, "DateLessThan": now < instant}[operator]:
             return False

@@ -368,6 +368,12 @@ class TestHostileKeySets:
         with pytest.raises(Unauthenticated):
             keys.find(idp.issuer(), "okta-1", "ES256", now=NOW)
 
+    def test_a_token_without_an_id_means_the_only_key_and_none_of_two(self):
+        idp = Idp()
+        idp.key_set = {"keys": [public_jwk("ES256", "k"), public_jwk("RS256", "r")]}
+        with pytest.raises(Unauthenticated):
+            Keys(idp.fetch).find(idp.issuer(), None, "ES256", now=NOW)
+
     def test_an_issuer_that_lists_no_key_has_none(self):
         door = Door()
         door.at(0 * SECOND)

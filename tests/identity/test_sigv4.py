@@ -130,11 +130,17 @@ def test_an_empty_context():
         who({})
 
 
-@pytest.mark.parametrize("ours", [{"api_id": ""}, {"stage": ""}, {"organization_id": ""}])
-def test_where_we_do_not_know_ourselves_the_door_is_shut(ours):
-    blank = context(identity={"principalOrgId": ""}, apiId="" if "api_id" in ours else "abc123")
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({"api_id": ""}, {"apiId": ""}),
+        ({"stage": ""}, {"stage": ""}),
+        ({"organization_id": ""}, {"identity": {"principalOrgId": ""}}),
+    ],
+)
+def test_where_we_do_not_know_ourselves_the_door_is_shut(ours, theirs):
     with pytest.raises(Unauthenticated):
-        who({**blank, "stage": "" if "stage" in ours else "api"}, **ours)
+        who(context(**theirs), **ours)
 
 
 @pytest.mark.parametrize("organization", ["o-other", "", None, ["o-exampleorgid"]])

@@ -68,11 +68,15 @@ class Api:
         raw: str | None = None,
         headers: Mapping[str, str] | None = None,
         identity: Mapping[str, Any] | None = None,
+        typed: bool = True,
     ) -> HttpAnswer:
-        """One request; `who` signs in by name, `raw` is a body that is not what json would write."""
+        """One request; `who` signs in by name, `raw` is a body that is not what json would write.
+
+        typed: the body is declared as JSON unless `headers` say otherwise. Raises LookupError for an unknown address.
+        """
         parts = urlsplit(url)
         resource, parameters = self._resource(parts.path)
-        sent = {"content-type": "application/json", **(headers or {})}
+        sent = {**({"content-type": "application/json"} if typed else {}), **(headers or {})}
         if who is not None:
             sent.setdefault("authorization", f"Bearer {who.id.partition('@')[0]}")
         query = parse_qs(parts.query, keep_blank_values=True)
@@ -104,7 +108,7 @@ class Api:
             pattern, given = route.split("/"), path.split("/")
             if len(pattern) == len(given) and all(p in (g, "{id}") for p, g in zip(pattern, given, strict=True)):
                 return route, ({"id": given[pattern.index("{id}")]} if "{id}" in pattern else None)
-        raise AssertionError(f"no route for {path}")
+        raise LookupError(f"no route for {path}")
 
 
 ASK = {"role": "payments-admin", "duration_seconds": 3600, "reason": "disk full on db-3"}

@@ -1,0 +1,445 @@
+"""The `daypass` command: ask for access, answer those who ask, and use what was given."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+from typer.exceptions import TyperException
+
+from daypass import showing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from daypass.client import Client, Json
+
+DONE, ERROR, DENIED, NOT_ELIGIBLE, INTERRUPTED = 0, 1, 2, 3, 130
+_EXIT: Final = {"not-eligible": NOT_ELIGIBLE}
+_TOKEN_SECONDS: Final = 120
+_DURATION = re.compile(r"(?:([0-9]{1,3})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s?)?", re.ASCII)
+_PROCESS: Final = ("Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId")
+_USABLE: Final = ("active", "ready", "scheduled", "pending")  # the most usable first
+_ENV: Final = {
+    "AccessKeyId": "AWS_ACCESS_KEY_ID",
+    "SecretAccessKey": "AWS_SECRET_ACCESS_KEY",
+    "SessionToken": "AWS_SESSION_TOKEN",
+    "Expiration": "AWS_CREDENTIAL_EXPIRATION",
+}
+
+app = typer.Typer(
+    help="AWS access for a reason, for a while.",
+    epilog="DAYPASS_URL says where (http://127.0.0.1:8000); DAYPASS_TOKEN or DAYPASS_TOKEN_COMMAND says who you are.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich takes longer to load than help takes to read
+    pretty_exceptions_enable=False,
+)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="A request's id, or any ending of it that no other has.")]
+AsJson = Annotated[bool, typer.Option("--json", help="The API's answer, for programs.")]
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")]
+
+
+class _Stop(Exception):
+    """The end of the command: one sentence on stderr and an exit code."""
+
+    def __init__(self, sentence: str, code: int = ERROR) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+@app.command()
+def request(
+    role: Annotated[str, typer.Argument(help="As `daypass roles` names it.")],
+    duration: Annotated[str, typer.Argument(help="How long: 2h, 90m, 1h30m, or seconds.")],
+    reason: Annotated[list[str], typer.Argument(metavar="REASON...", help="Why: those who decide read it.")],
+    ticket: Annotated[str | None, typer.Option(help="The ticket that this is for.")] = None,
+    scope: Annotated[str | None, typer.Option(help="A narrower pass, as `daypass roles` names it.")] = None,
+    param: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A parameter of the scope.")] = None,
+    session_policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A policy that narrows the session; - is standard input.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would become of it; record nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for access: daypass request payments-admin 1h rotating the key."""
+    client = _client()
+    ask = client.dry_run if dry_run else client.ask
+    answer = ask(
+        role,
+        _seconds(duration),
+        " ".join(reason),
+        ticket=ticket,
+        scope=scope,
+        parameters=_parameters(scope, param or []),
+        session_policy=_text(session_policy),
+    )
+    if as_json:
+        _json(answer)
+    elif dry_run:
+        _line(_would(answer))
+    else:
+        _line(showing.request(answer, _paint()))
+        _next_step(answer)
+    if dry_run and answer.get("would") == "not-eligible":
+        raise typer.Exit(NOT_ELIGIBLE)
+
+
+@app.command()
+def approve(
+    request_id: Id,
+    comment: Annotated[str | None, typer.Option(help="A word to the requester and to the record.")] = None,
+    duration: Annotated[str | None, typer.Option(help="Give less time than was asked: 30m.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say yes to somebody's request."""
+    client = _client()
+    seconds = None if duration is None else _seconds(duration)
+    _tell(client.approve(client.find(request_id), comment=comment, duration_seconds=seconds), as_json)
+
+
+@app.command()
+def deny(
+    request_id: Id,
+    comment: Annotated[list[str], typer.Argument(metavar="COMMENT...", help="Why not: the requester reads it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say no to somebody's request. It is final."""
+    client = _client()
+    _tell(client.deny(client.find(request_id), " ".join(comment)), as_json)
+
+
+@app.command()
+def cancel(request_id: Id, as_json: AsJson = False) -> None:
+    """Take back a request of yours that is not used yet."""
+    client = _client()
+    _tell(client.cancel(client.find(request_id, mine=True)), as_json)
+
+
+@app.command("return")
+def give_back(request_id: Id, as_json: AsJson = False) -> None:
+    """Say that you are done: no new sessions; those you hold run out by themselves."""
+    client = _client()
+    _tell(client.give_back(client.find(request_id, mine=True)), as_json)
+
+
+@app.command("list")
+def listed(
+    mine: Annotated[bool, typer.Option("--mine", help="What you asked for.")] = False,
+    to_approve: Annotated[bool, typer.Option("--to-approve", help="What waits for your answer.")] = False,
+    state: Annotated[str | None, typer.Option(help="pending, ready, active, ended, denied, …")] = None,
+    role: Annotated[str | None, typer.Option(help="Requests for this role.")] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the requests that you may see, newest first."""
+    found = list(_client().requests(mine=mine, to_approve=to_approve, state=state, role=role, limit=limit))
+    if as_json:
+        _json(found)
+    elif found:
+        _line(showing.requests(found, _paint()))
+    else:
+        _note("No requests.")
+
+
+@app.command()
+def show(request_id: Id, as_json: AsJson = False) -> None:
+    """Show one request with its history."""
+    client = _client()
+    whole = client.find(request_id)
+    answer, events = client.request(whole), list(client.events(whole))
+    if as_json:
+        _json({**answer, "events": events})
+    else:
+        _line(f"{showing.request(answer, _paint())}\n\n{showing.timeline(events)}")
+
+
+@app.command()
+def roles(
+    q: Annotated[str, typer.Option(help="A part of the role's or the account's name.")] = "",
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the roles that you may request, and on which terms."""
+    found = list(_client().roles(q, limit=limit))
+    if as_json:
+        _json(found)
+    elif found:
+        _line(showing.roles(found))
+    else:
+        _note("No roles that you may request.")
+
+
+@app.command()
+def whoami(as_json: AsJson = False) -> None:
+    """Say who Daypass takes you for."""
+    me = _client().me()
+    if as_json:
+        _json(me)
+        return
+    groups = ", ".join(showing.plain(group) for group in me.get("groups", []))
+    about = [(name, showing.plain(me.get(name))) for name in ("id", "kind", "issuer", "authenticated_at")]
+    _line(showing.pairs([*about, ("groups", groups), ("mfa", "yes" if me.get("mfa") else "no")]))
+
+
+@app.command()
+def credentials(
+    what: Annotated[str, typer.Argument(metavar="ID-OR-ROLE", help="A request, or a role that you were given.")],
+    form: Annotated[
+        Literal["process", "env", "json"], typer.Option("--format", help="process is for the AWS CLI and SDKs.")
+    ] = "process",
+) -> None:
+    """Print AWS credentials of an approved request.
+
+    In ~/.aws/config: credential_process = daypass credentials payments-admin
+    """
+    client = _client()
+    lent = _lent(client, what)
+    if form == "env":
+        wanted = {ours: str(lent[theirs]) for theirs, ours in _ENV.items()}
+        _line("\n".join(f"export {name}={shlex.quote(value)}" for name, value in wanted.items()))
+    else:
+        _json(lent if form == "json" else {name: lent[name] for name in _PROCESS if name in lent})
+
+
+def _elsewhere(name: str, about: str) -> None:
+    """Offer a command of `daypass.local`, which is imported when it is called and not before."""
+
+    @app.command(
+        name,
+        help=about,
+        add_help_option=False,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        options_metavar="[OPTIONS]",
+    )
+    def call(context: typer.Context) -> None:
+        if find_spec("ministack") is None or find_spec("chalice") is None:
+            raise _Stop(f"`daypass {name}` needs the local engine: pip install 'daypass[local]'.")
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        alone.command(name)(getattr(import_module("daypass.local.commands"), name))
+        outcome = typer.main.get_command(alone)(context.args, prog_name=f"daypass {name}", standalone_mode=False)
+        if isinstance(outcome, int):
+            raise typer.Exit(outcome)
+
+
+_elsewhere("local", "Serve Daypass on this machine, over an embedded AWS, with an example to try.")
+_elsewhere("token", "Print the token of a person of the local example: alice, bob, carol, …")
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command, up to its exit code. Whatever goes wrong is one sentence on stderr."""
+    from daypass.client import DaypassError
+
+    try:
+        outcome = typer.main.get_command(app)(list(arguments), prog_name="daypass", standalone_mode=False)
+        sys.stdout.flush()
+        return outcome if isinstance(outcome, int) else DONE
+    except typer.Exit as end:
+        return end.exit_code
+    except _Stop as stop:
+        return _said(str(stop), stop.code)
+    except DaypassError as error:
+        fields = "".join(f" {each['field']}: {each['message']}." for each in error.errors)
+        return _said(error.detail + fields, _EXIT.get(error.slug, ERROR))
+    except TyperException as misuse:
+        return _said(misuse.format_message() or "See `daypass --help`.", ERROR)
+    except BrokenPipeError:
+        # Whoever read us has enough. Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
+    except (KeyboardInterrupt, typer.Abort):
+        return _said("Interrupted.", INTERRUPTED)
+    except Exception as bug:
+        if os.environ.get("DAYPASS_DEBUG"):
+            raise
+        # Not its text: a library may have put a header into it.
+        return _said(f"A mistake in daypass itself ({type(bug).__name__}): DAYPASS_DEBUG=1 shows where.", ERROR)
+
+
+def _client() -> Client:
+    from daypass.client import Client
+
+    return Client(os.environ.get("DAYPASS_URL") or "http://127.0.0.1:8000", _token())
+
+
+def _token() -> str:
+    if token := os.environ.get("DAYPASS_TOKEN", "").strip():
+        return token
+    command = os.environ.get("DAYPASS_TOKEN_COMMAND", "").strip()
+    if not command:
+        raise _Stop(
+            "No token: set DAYPASS_TOKEN, or DAYPASS_TOKEN_COMMAND to what prints one "
+            "(with `daypass local`: DAYPASS_TOKEN_COMMAND='daypass token alice')."
+        )
+    try:
+        words = shlex.split(command)
+        # What it has to say goes to the terminal; its answer is the token, and goes nowhere else.
+        done = subprocess.run(words, stdout=subprocess.PIPE, timeout=_TOKEN_SECONDS, check=False)
+    except (ValueError, IndexError):
+        raise _Stop("DAYPASS_TOKEN_COMMAND is not a command line: a quotation mark is missing.") from None
+    except OSError as error:
+        raise _Stop(f"DAYPASS_TOKEN_COMMAND does not run: {words[0]}: {error.strerror}.") from None
+    except subprocess.TimeoutExpired:
+        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) took longer than {_TOKEN_SECONDS} s.") from None
+    if done.returncode:
+        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) failed with exit code {done.returncode}.")
+    token = done.stdout.decode(errors="replace").strip()
+    if not token:
+        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) printed nothing.")
+    return token
+
+
+def _lent(client: Client, what: str) -> Json:
+    """A new session of the request that `what` names. Says why where there is none to be had."""
+    from daypass.client import DaypassError
+
+    request_id = _named(client, what)
+    try:
+        lent = client.credentials(request_id)
+    except DaypassError as error:
+        if error.slug != "not-active":
+            raise
+        raise _why_not(client.request(request_id)) from None
+    if missing := [name for name in _PROCESS[:5] if name not in lent]:
+        raise _Stop(f"The answer holds no {', '.join(missing)}: check DAYPASS_URL.")
+    return lent
+
+
+def _named(client: Client, what: str) -> str:
+    """The id that is meant: of the most usable of your requests for a role of that name, else of one that ends so."""
+    if len(what) == 26 and what.isalnum():
+        return what.upper()
+    best: Json | None = None
+    for known in client.requests(mine=True, role=what):
+        if best is None or _use(known) < _use(best):
+            best = known
+        if known.get("state") == "active":
+            break
+    if best is None and what.isalnum():
+        return client.find(what, mine=True)
+    if best is None:
+        raise _Stop(f"You have no request for a role {showing.plain(what)}: daypass request {showing.plain(what)} …")
+    # A list may be a moment behind the record: what it calls pending may be approved by now, so the record is asked.
+    return str(best.get("id"))
+
+
+def _use(known: Json) -> int:
+    state = known.get("state")
+    return _USABLE.index(state) if state in _USABLE else len(_USABLE)
+
+
+def _why_not(known: Json) -> _Stop:
+    """Why a request gives nothing now, from what it says of itself."""
+    state, role = showing.plain(known.get("state")), showing.plain(known.get("role"))
+    ending = str(known.get("id", ""))[-showing.ENDING :]
+    anew = f"Ask again: daypass request {role} …"
+    match state:
+        case "pending":
+            waits = showing.stages(known.get("stages", []), missing=True)
+            return _Stop(f"Request {ending} for {role} still waits for {waits or 'an answer'}.")
+        case "scheduled":
+            return _Stop(f"Request {ending} for {role} begins at {showing.plain(known.get('starts_at'))}.")
+        case "denied":
+            by, said = showing.plain(known.get("decided_by")), showing.quoted(known.get("decision_comment"))
+            return _Stop(f"Request {ending} for {role} was denied by {by}: {said}", DENIED)
+        case "revoked":
+            return _Stop(f"Request {ending} for {role} was revoked.", DENIED)
+        case _:
+            return _Stop(f"Request {ending} for {role} is {state}. {anew}")
+
+
+def _seconds(text: str) -> int:
+    match = _DURATION.fullmatch(text.strip().lower())
+    if match is None or not any(match.groups()):
+        raise _Stop(f"{showing.plain(text)!r} is not a duration: write 2h, 90m, 1h30m or seconds.")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _parameters(scope: str | None, given: Iterable[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    if wrong := next((name for name, equals, _ in pairs if not (name and equals)), None):
+        raise _Stop(f"--param {showing.plain(wrong)} has no value: write --param name=value.")
+    if pairs and scope is None:
+        raise _Stop("--param belongs to a scope: write --scope name too.")
+    return {name: value for name, _, value in pairs}
+
+
+def _text(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise _Stop(f"{file} is not text.") from None
+    except OSError as error:
+        raise _Stop(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _would(answer: Json) -> str:
+    longest = answer.get("max_duration_seconds")
+    said = showing.pairs(
+        [
+            ("would be", showing.plain(answer.get("would"))),
+            ("rule", showing.plain(answer.get("rule"))),
+            ("approvals", showing.stages(answer.get("stages", []))),
+            ("at most", showing.length(longest) if longest else ""),
+            ("policy", showing.plain(answer.get("session_policy"))),
+        ]
+    )
+    return "\n".join([said, *(f"  {showing.plain(why)}" for why in answer.get("why", []))])
+
+
+def _next_step(answer: Json) -> None:
+    ending = str(answer.get("id", ""))[-showing.ENDING :]
+    if answer.get("state") == "pending":
+        waits = showing.stages(answer.get("stages", []), missing=True)
+        _note(f"\nIt waits for {waits}, who may say: daypass approve {ending}")
+    elif answer.get("state") in ("ready", "active"):
+        _note(f"\nIt is yours: daypass credentials {ending}")
+
+
+def _tell(answer: Json, as_json: bool) -> None:
+    if as_json:
+        _json(answer)
+    else:
+        _line(showing.request(answer, _paint()))
+
+
+def _paint() -> showing.Paint:
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return showing.in_colour if coloured else showing.colourless
+
+
+def _json(value: object) -> None:
+    _line(json.dumps(value, indent=2))
+
+
+def _line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _said(sentence: str, code: int) -> int:
+    _note(f"daypass: {showing.plain(sentence)}")
+    return code
+
+
+if __name__ == "__main__":
+    main()
