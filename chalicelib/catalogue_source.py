@@ -13,7 +13,7 @@ from chalicelib.log import log
 
 
 class CatalogueSource:
-    """Reads the file again whenever it changed. A version with mistakes is refused whole, and the log names them all."""
+    """Reads the file again whenever it changed. A version with mistakes is refused whole; the log names them all."""
 
     def __init__(self, path: Path, parse: Callable[[str], Catalogue]) -> None:
         self._path = path

@@ -59,9 +59,7 @@ class Settings(BaseModel):
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings. Raises Misconfigured."""
-    given = {
-        name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
-    }
+    given = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     try:
         settings = Settings.model_validate({"region": region, **given})

@@ -23,6 +23,11 @@ _COLOURS: Final[Mapping[str, str]] = {
     "returned": "2",
 }
 
+# Of an event's details, what `--json` tells and a person does not ask for.
+_FOR_JSON: Final = frozenset(
+    {"assumed_role_id", "comment_sha256", "reason_sha256", "role_arn", "session", "sts_region", "sts_request_id"}
+)
+
 Paint = Callable[[str, str], str]
 
 
@@ -144,8 +149,9 @@ def request(item: Json, paint: Paint = colourless) -> str:
         ("until", plain(item.get("ends_at"))),
     ]
     about += [("approved by", _approval(approval)) for approval in item.get("approvals", [])]
-    about += [("decided by", plain(item.get("decided_by")))]
-    about += [("saying", quoted(item.get("decision_comment")) if item.get("decision_comment") else "")]
+    if state in ("denied", "cancelled", "revoked"):  # else the last approval says it
+        about += [("decided by", plain(item.get("decided_by")))]
+        about += [("saying", quoted(item.get("decision_comment")) if item.get("decision_comment") else "")]
     about += [("session", _session(session)) for session in item.get("sessions", [])]
     return pairs(about)
 
@@ -156,7 +162,7 @@ def timeline(events: Sequence[Json]) -> str:
             str(event.get("at", "")),
             str(event.get("type", "")),
             str(event.get("actor", "")),
-            " ".join(f"{plain(k)}={_detail(v)}" for k, v in (event.get("details") or {}).items()),
+            " ".join(f"{plain(k)}={_detail(v)}" for k, v in (event.get("details") or {}).items() if k not in _FOR_JSON),
         )
         for event in events
     ]
@@ -183,7 +189,7 @@ def _session(session: Json) -> str:
 
 
 def _detail(value: object) -> str:
-    text = plain(value)
+    text = ",".join(plain(each) for each in value) if isinstance(value, list) else plain(value)
     if len(text) == 64 and all(c in "0123456789abcdef" for c in text):
         return text[:12] + "…"
     return text

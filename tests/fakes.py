@@ -39,13 +39,13 @@ class FakeRequests:
         self._sessions: dict[tuple[str, str], Session] = {}
         self._claims: dict[tuple[str, str, str], tuple[str, Claim]] = {}
         self._failing: Iterator[Effect | None] = iter(())
-        self._meanwhile: Callable[[], None] | None = None
+        self._meanwhile: Callable[[], object] | None = None
 
     def fail_next(self, effect: Effect, *, after: int = 0) -> None:
         """The next write, or the one after so many others, raises Unavailable before or after it took effect."""
         self._failing = iter([*[None] * after, effect])
 
-    def meanwhile(self, act: Callable[[], None]) -> None:
+    def meanwhile(self, act: Callable[[], object]) -> None:
         """What somebody else does just before the next write."""
         self._meanwhile = act
 

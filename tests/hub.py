@@ -53,7 +53,7 @@ def a_hub(aws: str, table: Table) -> Hub:
 
 def broker_session(aws: str) -> botocore.session.Session:
     """A session that acts as the broker's role, with credentials that AWS would give to its Lambda."""
-    hub = botocore.session.Session().create_client("sts", region_name=REGION, **root("123456789012", aws))
+    hub: Any = botocore.session.Session().create_client("sts", region_name=REGION, **root("123456789012", aws))
     given = hub.assume_role(RoleArn=BROKER_ARN, RoleSessionName="daypass")["Credentials"]
     session = botocore.session.Session()
     session.set_credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])

@@ -15,17 +15,23 @@ from typing import Any
 def allowed(policy: str, action: str, resource: str, now: datetime) -> bool:
     """Whether a session policy lets an action through: some Allow matches and no Deny does. Conditions: only time's."""
     statements = json.loads(policy)["Statement"]
-    matching = [s for s in (statements if isinstance(statements, list) else [statements]) if _matches(s, action, resource, now)]
+    matching = [
+        s for s in (statements if isinstance(statements, list) else [statements]) if _matches(s, action, resource, now)
+    ]
     effects = {statement["Effect"] for statement in matching}
     return effects == {"Allow"}
 
 
 def _matches(statement: dict[str, Any], action: str, resource: str, now: datetime) -> bool:
-    acts = _any(statement["Action"], action.lower(), str.lower) if "Action" in statement else not _any(
-        statement["NotAction"], action.lower(), str.lower
+    acts = (
+        _any(statement["Action"], action.lower(), str.lower)
+        if "Action" in statement
+        else not _any(statement["NotAction"], action.lower(), str.lower)
     )
-    on = _any(statement["Resource"], resource, str) if "Resource" in statement else not _any(
-        statement["NotResource"], resource, str
+    on = (
+        _any(statement["Resource"], resource, str)
+        if "Resource" in statement
+        else not _any(statement["NotResource"], resource, str)
     )
     return acts and on and _holds(statement.get("Condition", {}), now)
 

@@ -1,4 +1,4 @@
-"""A stage for the broker's stories: the local example's catalogue, fakes for the rest, and a clock that is set by hand."""
+"""A stage for the broker's stories: the example's catalogue, fakes for the rest, and a clock that is set by hand."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from chalicelib.broker import asking, deciding, lending
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
-from chalicelib.broker.ports import Requests, World
+from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.catalogue_file import read_catalogue
 from chalicelib.core.ledger import Event, beginning, first_break
 from chalicelib.core.principal import Principal
-from chalicelib.core.request import Ask, Request
+from chalicelib.core.request import Ask, Request, Session
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
 from tests.fakes import FakeLender, FakeRequests
@@ -52,7 +52,7 @@ class Stage:
 
     now: datetime = NOW
     catalogue: Catalogue = CATALOGUE
-    requests: Requests = field(default_factory=FakeRequests)
+    requests: FakeRequests = field(default_factory=FakeRequests)
     lender: FakeLender = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +86,11 @@ class Stage:
         found = self.requests.get(id)
         assert found is not None
         return found
+
+    def sessions(self, id: str) -> tuple[Session, ...]:
+        known = self.requests.story(id)
+        assert known is not None
+        return known[1]
 
     def history(self, id: str) -> list[Event]:
         """The events of a request, having checked that their chain holds and ends where the request says."""

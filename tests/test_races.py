@@ -52,10 +52,7 @@ def leads(count: int):
 def test_of_eight_approvers_at_the_same_instant_one_approves_and_seven_hear_that_it_is_done(hub: Hub) -> None:
     id = asked(hub)
     outcomes = at_once(
-        *[
-            lambda who=who: deciding.approve(hub.world, who, id, comment=None, duration=None).status
-            for who in leads(8)
-        ]
+        *[lambda who=who: deciding.approve(hub.world, who, id, comment=None, duration=None).status for who in leads(8)]
     )
     assert Counter(outcomes) == {Status.APPROVED: 1, "not-pending": 7}
     assert history(hub, id) == ["request.submitted", "request.approved"]

@@ -268,9 +268,7 @@ def test_rule_6_nor_what_todays_groups_do_not_give() -> None:
 def test_rule_7_two_simultaneous_clicks_give_one_transition_and_one_clear_answer() -> None:
     stage = Stage()
     request = stage.asked()
-    stage.requests.meanwhile(
-        lambda: deciding.approve(stage.world, BOB, request.id, comment=None, duration=None)
-    )
+    stage.requests.meanwhile(lambda: deciding.approve(stage.world, BOB, request.id, comment=None, duration=None))
     with pytest.raises(NotPending):
         deciding.approve(stage.world, FRANK, request.id, comment=None, duration=None)
     assert stage.types(request.id).count("request.approved") == 1

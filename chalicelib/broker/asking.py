@@ -208,4 +208,3 @@ def _replayed(world: World, claim: Claim | None, claimed: AlreadyClaimed) -> Req
     if request is None:
         raise Unavailable("The request that this Idempotency-Key made cannot be read just now.")
     return request
-

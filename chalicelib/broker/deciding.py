@@ -49,13 +49,15 @@ def transition(world: World, principal: Principal, request_id: str, step: Transi
             request = newer
             continue
         return change.after
-    raise ChangedMeanwhile("The request kept changing while this was tried; nothing was recorded. Look at it and try again.")
+    raise ChangedMeanwhile(
+        "The request kept changing while this was tried; nothing was recorded. Look at it and try again."
+    )
 
 
 def approve(
     world: World, principal: Principal, request_id: str, *, comment: str | None, duration: timedelta | None
 ) -> Request:
-    """Say yes, perhaps for a shorter time. The request is approved once the stages of any one admitting rule are filled.
+    """Say yes, perhaps for a shorter time; it is approved once the stages of any one admitting rule are filled.
 
     Raises NotFound, MayNotApprove, AlreadyApprovedByYou, NotPending, Invalid (longer than asked) and ChangedMeanwhile.
     """
@@ -116,9 +118,7 @@ def _shortened(request: Request, duration: timedelta | None) -> timedelta:
     return duration
 
 
-def _approved(
-    request: Request, rules: tuple[Rule, ...], yes: Approval, duration: timedelta, now: datetime
-) -> Change:
+def _approved(request: Request, rules: tuple[Rule, ...], yes: Approval, duration: timedelta, now: datetime) -> Change:
     given = (*request.approvals, yes)
     rule = approvals.nearest(rules, given)
     enough = approvals.lacking(rule, given) == 0

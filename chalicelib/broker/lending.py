@@ -1,9 +1,9 @@
 """Lending: a session is put on the record, lent by STS, and handed out only once that is on the record too.
 
-    request ──► session.issuing ──► STS ──► session.issued ──► credentials
-                                     │            └── ended meanwhile, or not recorded: no credentials
-                                     └── refused: session.failed, a window just opened shuts again
-                                     └── no answer: session.failed, the window stays open
+request ──► session.issuing ──► STS ──► session.issued ──► credentials
+                                 │            └── ended meanwhile, or not recorded: no credentials
+                                 └── refused: session.failed, a window just opened shuts again
+                                 └── no answer: session.failed, the window stays open
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from chalicelib.core.session import SessionPlan, permissions, plan
 from chalicelib.core.times import stamp
 
 TRIES = 40
-"""Issuances of one request try again on conflict; more than ten a minute are refused, so that forty tries are enough."""
+"""Issuances of one request try again on conflict. More than ten a minute are refused, so forty tries are enough."""
 
 A_MINUTE = timedelta(minutes=1)
 MOST_A_MINUTE = 10
@@ -208,7 +208,7 @@ def _finish(world: World, begun: _Begun) -> Credentials:
 
 
 def _issued(world: World, begun: _Begun, lent: Lent) -> None:
-    """Put the session on the record. Raises NotActive where the request ended meanwhile, Unavailable where it cannot."""
+    """Put the session on the record. Raises NotActive where the request ended meanwhile, Unavailable on an outage."""
     now = world.now()
     session = replace(
         begun.session,

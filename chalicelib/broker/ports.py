@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """A piece of a list. next: the sort position to go on after; None at the end. A page may be short and still have it."""
+    """A piece of a list. next: the sort position to go on after, None at the end; also a short page may have one."""
 
     items: tuple[T, ...]
     next: str | None
@@ -93,7 +93,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lent:
-    """STS's answer. expiration: STS's own, aware. request_id: CloudTrail's `requestID`. region: of the endpoint asked."""
+    """STS's answer. expiration: STS's own, aware. request_id: CloudTrail's `requestID`. region: the endpoint's."""
 
     access_key_id: str
     secret_access_key: Secret

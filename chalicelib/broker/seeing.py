@@ -22,7 +22,7 @@ def admitting_today(catalogue: Catalogue, request: Request) -> tuple[Rule, ...]:
 
 
 def admitting_now(catalogue: Catalogue, request: Request, requester: Principal) -> tuple[Rule, ...]:
-    """The rules that let the requester, as signed in now, use what was granted; their limits shorten it, not refuse it."""
+    """The rules that let the requester, as signed in now, use what was granted; their limits only shorten it."""
     return _admitting(catalogue, request, requester, Terms(request.role, None, request.ticket))
 
 
@@ -68,7 +68,7 @@ def history(world: World, principal: Principal, request_id: str, *, after: int, 
 
 
 def current(world: World, request: Request) -> Request:
-    """The request as it is shown: while it waits, `rule` and `stages` are those that lack the fewest approvals today."""
+    """The request as it is shown: while it waits, with the rule that lacks the fewest approvals today."""
     if request.status is not Status.PENDING:
         return request
     rules = admitting_today(world.catalogue(), request)

@@ -31,7 +31,7 @@ def lacking(rule: Rule, approvals: Sequence[Approval]) -> int:
 
 
 def nearest(rules: Sequence[Rule], approvals: Sequence[Approval]) -> Rule:
-    """The rule that lacks the fewest approvals; of equal ones the one with the fewest stages, then the first by name."""
+    """The rule that lacks the fewest approvals; of equals that with the fewest stages, then the first by name."""
     return min(rules, key=lambda rule: (lacking(rule, approvals), len(rule.stages), rule.name))
 
 

@@ -16,7 +16,7 @@ _WILDCARDS = re.compile(r"[*?]")
 
 @lru_cache(maxsize=65536)
 def glob(pattern: str) -> re.Pattern[str]:
-    """A pattern with `*` and `?`, which stand for anything but `/` and `:`; those two match only where they are written."""
+    """A pattern with `*` and `?`, which stand for anything but `/` and `:`: those match only where they are written."""
     parts = (("[^/:]*" if c == "*" else "[^/:]") if c in "*?" else re.escape(c) for c in pattern)
     return re.compile("".join(parts), re.ASCII)
 
@@ -28,7 +28,7 @@ def literal_prefix(pattern: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Who:
-    """A set of principals: all conditions that are given must hold; none given is nobody (and a mistake in the file)."""
+    """A set of principals: all conditions that are given must hold; none given is nobody."""
 
     groups: frozenset[str] = frozenset()
     ids: tuple[str, ...] = ()
@@ -198,9 +198,9 @@ class Example:
 class RuleIndex:
     """Finds the few rules that an ask may match, at a cost that follows those few and not the catalogue.
 
-    A rule stands under every pair of (literal prefix of a role pattern) and (a group of its `who`, else the literal prefix
-    of an id pattern, else "anybody"). An ask looks under the prefixes of its role and id that exist as lengths in the
-    index, and under the caller's groups.
+    A rule stands under every pair of (literal prefix of a role pattern) and (a group of its `who`, else the literal
+    prefix of an id pattern, else "anybody"). An ask looks under the prefixes of its role and id that exist as lengths
+    in the index, and under the caller's groups.
     """
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:

@@ -73,14 +73,12 @@ def beginning(request_id: str) -> Head:
 
 def next_event(head: Head, kind: EventType, at: datetime, actor: str, details: Mapping[str, Detail]) -> Event:
     """The event that follows `head`. Raises ValueError for details that JCS would not write as they are meant."""
-    event = Event(
-        seq=head.seq + 1, type=kind, at=stamp(at), actor=actor, details=details, prev_hash=head.hash, hash=""
-    )
+    event = Event(seq=head.seq + 1, type=kind, at=stamp(at), actor=actor, details=details, prev_hash=head.hash, hash="")
     return replace(event, hash=event.computed_hash())
 
 
 def first_break(head: Head, events: Iterable[Event]) -> int | None:
-    """The seq at which a history, read from `head` on, no longer follows from what came before; None where it all does."""
+    """The seq at which a history, read from `head` on, no longer follows from what came before; None where all does."""
     for event in events:
         follows = event.seq == head.seq + 1 and event.prev_hash == head.hash
         if not follows or event.hash != event.computed_hash():

@@ -41,8 +41,8 @@ class Principal:
 def source_identity(principal_id: str) -> str:
     """The STS SourceIdentity of a principal: 2-64 characters of `[A-Za-z0-9_+=,.@-]`.
 
-    The id itself where it fits and holds no `=`; else its first 20 characters with every other one replaced by `-`, then
-    `=`, then the 43 characters of the base64url SHA-256 of the id: two principals never share one.
+    The id itself where it fits and holds no `=`; else its first 20 characters with every other one replaced by `-`,
+    then `=`, then the 43 characters of the base64url SHA-256 of the id: two principals never share one.
     Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html (SourceIdentity).
     """
     if _SOURCE_IDENTITY.fullmatch(principal_id):

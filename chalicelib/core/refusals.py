@@ -1,7 +1,7 @@
 """Every way in which Daypass says no.
 
-One level of subclasses: a refusal is a word of the domain, and `chalicelib/web/problems.py` alone knows which HTTP status
-goes with which word. Whatever is raised and is not a Refusal is a bug.
+One level of subclasses: a refusal is a word of the domain, and `chalicelib/web/problems.py` alone knows which HTTP
+status goes with which word. Whatever is raised and is not a Refusal is a bug.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Request:
 
     requester: as verified when asking; its groups are asked again at each issuance.
     duration: as asked, or as an approver cut it.
-    scope: the choice; session_policy: the permissions text that approvers see (the scope's, filled in, or the caller's).
+    scope: the choice; session_policy: the permissions that approvers see (the scope's, filled in, or the caller's).
     rule, stages: the deciding rule; while pending they are worked out anew whenever they are shown.
     answer_by: the end of waiting for a decision; use_by: the end of waiting for the first use; window: once open.
     sessions_begun, last_begun: how many sessions were begun, and when the last ten were.
@@ -151,7 +151,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One transition: the request before and after it (before: None for a new one), its events, and the session touched.
+    """One transition: the request before (None for a new one) and after it, its events, and the session touched.
 
     It is stored whole or not at all: only over `before.version`, or only where there is no such request yet.
     """

@@ -72,7 +72,7 @@ def not_eligible(role_name: str) -> NotEligible:
 
 
 def ways_in(catalogue: Catalogue, principal: Principal, role_name: str) -> tuple[Rule, ...]:
-    """The allowing rules that include the principal and cover the role, whatever else they ask for; none where denied."""
+    """The allowing rules that include the principal and cover the role, whatever they ask for; none where denied."""
     try:
         return _allowing(catalogue, principal, role_name)[1]
     except NotEligible:
@@ -99,9 +99,7 @@ def _nearest(rules: Iterable[Rule], objections: dict[str, Objection | None], ter
     by_objection = {objections[rule.name]: rule for rule in sorted(rules, key=lambda rule: rule.max_duration)}
     if rule := by_objection.get(Objection.DURATION):
         assert terms.duration is not None
-        return TooLong(
-            f"{spoken(terms.duration)} asked, {spoken(rule.max_duration)} allowed by rule {rule.name!r}."
-        )
+        return TooLong(f"{spoken(terms.duration)} asked, {spoken(rule.max_duration)} allowed by rule {rule.name!r}.")
     if rule := by_objection.get(Objection.TICKET):
         message = f"rule {rule.name!r} asks for a ticket of the form {rule.ticket}"
         return Invalid(f"A ticket is missing or of the wrong form: {message}.", (FieldError("ticket", message),))

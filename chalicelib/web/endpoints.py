@@ -95,7 +95,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenEndpoint:
-    """An address that needs no proof: it tells what anybody may know. view: takes the catalogue, None if there is none."""
+    """An address that needs no proof: it tells what anybody may know. view: takes the catalogue, if there is one."""
 
     path: str
     summary: str

@@ -36,7 +36,9 @@ class Gate:
             case Door.IAM if self.iam is not None:
                 return self.iam(context)
             case _:
-                raise Unauthenticated("The IAM door is shut here: it needs API Gateway, its id, stage and organization.")
+                raise Unauthenticated(
+                    "The IAM door is shut here: it needs API Gateway, its id, stage and organization."
+                )
 
 
 def _bearer_token(header: str | None) -> str:

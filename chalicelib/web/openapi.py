@@ -102,9 +102,7 @@ def _openapi_operation() -> Json:
 def _parameters(endpoint: Endpoint) -> list[Json]:
     parameters: list[Json] = []
     if "{id}" in endpoint.path:
-        parameters.append(
-            {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": ULID}}
-        )
+        parameters.append({"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": ULID}})
     schema = endpoint.query.model_json_schema(ref_template=_REF)
     definitions = schema.get("$defs", {})
     for name, shape in schema.get("properties", {}).items():

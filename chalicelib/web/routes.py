@@ -55,7 +55,12 @@ def mount_open(app: Chalice, inside: Inside) -> None:
     app.register_middleware(in_our_words, "http")
     for endpoint in OPEN:
         _route(app, "GET", Door.BEARER + endpoint.path, _open_view(endpoint, inside))
-    _route(app, "GET", Door.BEARER + "/openapi.json", lambda _, __: Response(body=document(), headers={"Content-Type": JSON}))
+    _route(
+        app,
+        "GET",
+        Door.BEARER + "/openapi.json",
+        lambda _, __: Response(body=document(), headers={"Content-Type": JSON}),
+    )
 
 
 def mount(app: Chalice, door: Door, inside: Inside) -> None:
@@ -120,6 +125,10 @@ def _open_view(endpoint: OpenEndpoint, inside: Inside) -> View:
     return view
 
 
+def _described(request: HttpRequest, fields: Fields) -> Response:
+    return Response(body=document(), headers={"Content-Type": JSON})
+
+
 def _gated_view(door: Door, endpoint: Endpoint, inside: Inside) -> View:
     def view(request: HttpRequest, fields: Fields) -> Response:
         principal = inside.gate().principal(door, request.headers, request.context)
@@ -177,4 +186,3 @@ def _parsed(what: str, parse: Callable[[], BaseModel]) -> BaseModel:
         )
         named = "; ".join(f"{error.field}: {error.message}" for error in errors[:5])
         raise Invalid(f"{what} is not understood: {named}.", errors) from None
-

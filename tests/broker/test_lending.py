@@ -45,7 +45,7 @@ def wall(stage: Stage) -> str:
         for statement in statements
         if "DateGreaterThanEquals" in statement.get("Condition", {})
     ]
-    return instant
+    return str(instant)
 
 
 def test_given_an_approved_request_when_fetching_then_the_window_opens_now_not_at_the_approval() -> None:
@@ -62,7 +62,7 @@ def test_the_record_of_a_session_holds_cloudtrails_join_keys_and_no_secret() -> 
     stage = Stage()
     request = stage.approved()
     lent = stage.lent(request)
-    [session] = stage.requests.story(request.id)[1]
+    [session] = stage.sessions(request.id)
     [answer] = stage.lender.lent
     assert (session.access_key_id, session.assumed_role_id, session.sts_request_id, session.sts_region) == (
         answer.access_key_id,
@@ -81,7 +81,7 @@ def test_what_sts_is_asked_for() -> None:
     request = stage.approved(wish=an_ask(ticket="INC-7"))
     lent = stage.lent(request)
     [plan] = stage.lender.plans
-    [session] = stage.requests.story(request.id)[1]
+    [session] = stage.sessions(request.id)
     assert plan.role_arn == "arn:aws:iam::222222222222:role/daypass/PaymentsAdmin"
     assert plan.session_name == f"{session.id}-carol@example.com" == lent.session_name
     assert plan.source_identity == "carol@example.com" == lent.source_identity
@@ -250,7 +250,7 @@ def test_five_hundred_sessions_in_all_and_no_more() -> None:
     with pytest.raises(TooManySessions) as refusal:
         stage.lent(request, ALICE)
     assert refusal.value.retry_after is None
-    assert len(stage.requests.story(request.id)[1]) == 50
+    assert len(stage.sessions(request.id)) == 50
 
 
 def test_given_sts_refuses_the_first_use_then_the_window_shuts_again() -> None:

@@ -121,9 +121,7 @@ def test_a_page_may_be_empty_and_still_lead_on_to_what_may_be_seen() -> None:
 
 def test_the_shown_stages_follow_todays_catalogue_while_it_waits() -> None:
     stage = Stage()
-    request = deciding.approve(
-        stage.world, FRANK, stage.asked(ALICE, EXPORT).id, comment=None, duration=None
-    )
+    request = deciding.approve(stage.world, FRANK, stage.asked(ALICE, EXPORT).id, comment=None, duration=None)
     shown = seeing.current(stage.world, request)
     assert [stage_.approved_by for stage_ in shown.stages] == [(FRANK.id,), ()]
 

@@ -9,6 +9,7 @@ import json
 from collections import defaultdict
 from contextlib import suppress
 from datetime import timedelta
+from itertools import pairwise
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -129,7 +130,7 @@ class Stories(RuleBasedStateMachine):
             seen = self.seen[request.id]
             if not seen or seen[-1] is not request.status:
                 seen.append(request.status)
-            steps = zip(seen, seen[1:], strict=False)
+            steps = pairwise(seen)
             allowed = {(before, after) for (before, _), after in MOVES.items()}
             # Two moves may happen between two looks: asked and lent in one call, used and shut again.
             assert all(step in allowed or self.in_two(step, allowed) for step in steps)
@@ -195,4 +196,3 @@ Stories.TestCase.settings = settings(
     max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestStories = Stories.TestCase
-

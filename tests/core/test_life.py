@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.life import MOVES, Expired, Move, State, Status, Window, moved, state
+from tests.builders import instants
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -71,7 +72,7 @@ def test_given_used_without_a_window_then_that_is_a_bug() -> None:
 
 @given(
     status=st.sampled_from(sorted(Status)),
-    now=st.datetimes(timezones=st.just(UTC), min_value=datetime(2026, 1, 1), max_value=datetime(2027, 1, 1)),
+    now=instants,
 )
 def test_the_reported_state_of_a_final_status_is_that_status_whenever_it_is_asked(status: Status, now) -> None:
     if status in FINAL:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ def of(*groups: str) -> Who:
 
 
 def an_allow(name: str = "sre", who: Who | None = None, **terms) -> Rule:
-    given = {"roles": ("payments-*",), "max_duration": 4 * HOUR} | terms
+    given: dict[str, Any] = {"roles": ("payments-*",), "max_duration": 4 * HOUR} | terms
     return Rule(name=name, who=who or of("sre"), **given)
 
 
@@ -62,7 +63,11 @@ def test_given_a_rule_for_ones_group_then_it_is_a_way_in() -> None:
 def test_an_unknown_role_a_forbidden_one_and_a_denied_one_are_refused_in_the_same_words() -> None:
     catalogue = a_catalogue(an_allow(), a_deny(of("contractors")))
     refusals = []
-    for role, groups in [("data-export", ["sre"]), ("nothing-such", ["sre"]), ("payments-admin", ["sre", "contractors"])]:
+    for role, groups in [
+        ("data-export", ["sre"]),
+        ("nothing-such", ["sre"]),
+        ("payments-admin", ["sre", "contractors"]),
+    ]:
         with pytest.raises(NotEligible) as refusal:
             decide(catalogue, a_person(*groups), asking(role))
         refusals.append(refusal.value.detail.replace(role, "ROLE"))
@@ -199,9 +204,7 @@ def test_the_order_of_rules_does_not_matter(rules, person, terms, random) -> Non
 
 @given(rule_lists, people, asks)
 def test_a_deny_that_includes_the_caller_leaves_no_way_in(rules, person, terms) -> None:
-    denied = any(
-        rule.effect is Effect.DENY and rule.covers(terms.role) and rule.who.includes(person) for rule in rules
-    )
+    denied = any(rule.effect is Effect.DENY and rule.covers(terms.role) and rule.who.includes(person) for rule in rules)
     if denied:
         assert not outcome(rules, person, terms)
         assert not ways_in(a_catalogue(*rules), person, terms.role)

@@ -64,9 +64,7 @@ def test_an_unauthenticated_answer_says_how_to_authenticate() -> None:
 
 def test_a_bearer_token_does_not_open_the_iam_door_and_a_signature_not_the_bearer_door() -> None:
     def from_iam(context):
-        return sigv4.verify(
-            context, catalogue=CATALOGUE, api_id="api", stage="prod", organization_id="o-1", now=NOW
-        )
+        return sigv4.verify(context, catalogue=CATALOGUE, api_id="api", stage="prod", organization_id="o-1", now=NOW)
 
     api = Api(gate=Gate(bearer=by_name, iam=from_iam))
     identity = {

@@ -1,4 +1,4 @@
-"""The OpenAPI document tells the truth: schemathesis asks for everything it describes, and more, and believes nothing."""
+"""The OpenAPI document tells the truth: schemathesis asks for all that it describes, and more, and believes nothing."""
 
 from __future__ import annotations
 
