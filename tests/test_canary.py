@@ -119,6 +119,7 @@ def test_no_secret_is_found_in_log_table_history_or_answers(
         assert call("GET", "/v1/me", headers={"authorization": f"Bearer {damaged}"}).status == 401
     assert call("GET", "/v1/me", headers={"authorization": f"Basic {token}"}).status == 401
     assert call("POST", "/v1/requests", {**SANDBOX, "surprise": token}).status == 422
+    assert call("GET", f"/v1/requests/{token}").status == 404
     assert call("GET", f"/v1/requests/{id}/events").status == 200
     assert call("GET", f"/v1/requests/{id}").status == 200
     assert call("GET", "/v1/requests").status == 200

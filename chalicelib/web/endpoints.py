@@ -47,6 +47,7 @@ from chalicelib.core.request import Request
 from chalicelib.version import VERSION
 from chalicelib.web import cursor
 from chalicelib.web import shapes as s
+from chalicelib.web.gate import Door
 
 ULID_POSITION = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 DUE_POSITION = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z#" + ULID_POSITION
@@ -57,9 +58,10 @@ SEQ_POSITION = "[0-9]{1,9}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request, proven and parsed. id: of the path; empty where the address has none. key: the Idempotency-Key."""
+    """One request, proven and parsed. door: the prefix of its addresses. id: of the path, if any. key: Idempotency-Key."""
 
     world: World
+    door: Door
     principal: Principal
     id: str
     body: Any
@@ -142,13 +144,13 @@ def ask(call: Call) -> Answer:
     shown = _shown(call, asked.request)
     if asked.replayed:
         return Answer(200, shown)
-    return Answer(201, shown, {"Location": f"/v1/requests/{asked.request.id}"})
+    return Answer(201, shown, _location(call, asked.request))
 
 
 def ask_and_lend(call: Call) -> Answer:
     outcome = lending.ask_and_lend(call.world, call.principal, call.body.ask(), _key(call, "POST /credentials"))
     if isinstance(outcome, Request):
-        return Answer(202, _shown(call, outcome), {"Location": f"/v1/requests/{outcome.id}"})
+        return Answer(202, _shown(call, outcome), _location(call, outcome))
     return Answer(200, s.CredentialsView.of(outcome))
 
 
@@ -205,6 +207,10 @@ def lend(call: Call) -> Answer:
 
 def _shown(call: Call, request: Request) -> s.RequestView:
     return s.RequestView.of(seeing.current(call.world, request), call.world.now())
+
+
+def _location(call: Call, request: Request) -> dict[str, str]:
+    return {"Location": f"{call.door}/requests/{request.id}"}
 
 
 def _key(call: Call, route: str) -> IdempotencyKey | None:

@@ -85,7 +85,6 @@ def _route(app: Chalice, method: str, path: str, view: View, authorizer: IAMAuth
             "http_request_id": _request_id(request),
             "method": method,
             "path": path,
-            **(request.uri_params or {}),
         }
         response = _explained(view, request, fields)
         response.headers = {**SAFE, "X-Request-Id": fields["http_request_id"], **response.headers}
@@ -133,10 +132,13 @@ def _gated_view(door: Door, endpoint: Endpoint, inside: Inside) -> View:
     def view(request: HttpRequest, fields: Fields) -> Response:
         principal = inside.gate().principal(door, request.headers, request.context)
         fields["principal"] = principal.id
+        if id := _id(request):
+            fields["id"] = id
         call = Call(
             world=inside.world(),
+            door=door,
             principal=principal,
-            id=_id(request),
+            id=id,
             body=_body(endpoint.body, request) if endpoint.body else None,
             query=_query(endpoint.query, request),
             key=request.headers.get("idempotency-key"),
@@ -154,7 +156,7 @@ def _sent(answer: Answer) -> Response:
 def _id(request: HttpRequest) -> str:
     given = (request.uri_params or {}).get("id", "")
     if given and not re.fullmatch(ULID, given):
-        raise NotFound(f"There is no request {given[:64]!r}, or you may not see it.")
+        raise NotFound("There is no such request: an id has 26 characters, as in a request's `id`.")
     return given
 
 

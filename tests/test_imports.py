@@ -1,0 +1,40 @@
+"""What importing the function costs: the packages that `app.py` loads, and those that wait until they are needed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# What the user fixed and what these bring along; Powertools for its logger; python-ulid for ids.
+ALLOWED = {
+    "annotated_types", "aws_lambda_powertools", "botocore", "certifi", "chalice", "dateutil", "jmespath", "pydantic",
+    "pydantic_core", "pynamodb", "six", "typing_extensions", "typing_inspection", "ulid", "urllib3",
+}  # fmt: skip
+
+# Each would be paid for at every cold start, whether the request needs it or not.
+NEVER = {"boto3", "cryptography", "jwt", "ministack", "rich", "slack_bolt", "slack_sdk", "typer"}
+
+LISTED = """
+import sys
+import app
+import importlib.metadata
+installed = set(importlib.metadata.packages_distributions())
+print(*sorted({name.partition(".")[0] for name in sys.modules} & installed))
+"""
+
+
+def loaded() -> set[str]:
+    """The packages that importing the app loads, in an environment without any setting."""
+    told = subprocess.run(
+        [sys.executable, "-c", LISTED], cwd=ROOT, capture_output=True, text=True, check=True, env={"PATH": ""}
+    )
+    return set(told.stdout.split()) - {"app", "chalicelib", "_distutils_hack"}
+
+
+def test_the_app_imports_what_it_may_and_nothing_else() -> None:
+    assert loaded() - ALLOWED == set()
+
+
+def test_the_app_never_imports_what_only_some_requests_need() -> None:
+    assert loaded() & NEVER == set()
