@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from ulid import ULID
@@ -51,7 +52,14 @@ def world() -> World:
     ours = _settings()
     table = Table(ours.table, region=ours.region)
     lender = StsLender(sts_client(table.session, ours.region))
-    return World(catalogue=catalogue, requests=table, lender=lender, now=_now, new_id=lambda: str(ULID()))
+    return World(
+        catalogue=catalogue,
+        requests=table,
+        lender=lender,
+        now=_now,
+        new_id=lambda: str(ULID()),
+        new_salt=lambda: token_hex(16),
+    )
 
 
 @cache

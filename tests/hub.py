@@ -47,6 +47,7 @@ def a_hub(aws: str, table: Table) -> Hub:
         lender=StsLender(sts),
         now=lambda: datetime.now(UTC).replace(microsecond=0),
         new_id=an_id,
+        new_salt=lambda: f"salt of {an_id()}",
     )
     return Hub(world, table, sts)
 

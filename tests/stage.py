@@ -66,6 +66,7 @@ class Stage:
             lender=self.lender,
             now=lambda: self.now,
             new_id=an_id,
+            new_salt=lambda: f"salt of {an_id()}",
         )
 
     def pass_time(self, length: timedelta) -> None:

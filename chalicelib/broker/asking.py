@@ -119,7 +119,7 @@ def opening(world: World, principal: Principal, wish: Ask, now: datetime) -> Cha
         answer_by=now + ANSWER_WITHIN,
         use_by=now + USE_WITHIN if approved else None,
         catalogue_digest=catalogue.digest,
-        salt=world.new_id(),
+        salt=world.new_salt(),
     )
     return Change(None, request).then(
         EventType.SUBMITTED, at=now, actor=principal.id, details=_submitted(request, approved)

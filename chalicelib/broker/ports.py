@@ -117,7 +117,8 @@ class Lender(Protocol):
 class World:
     """Everything outside, as the use cases see it.
 
-    catalogue: today's, the last good one. now: aware UTC, whole seconds. new_id: a ULID nobody can guess.
+    catalogue: today's, the last good one. now: aware UTC, whole seconds. new_id: a ULID, which may well be guessed.
+    new_salt: a text that cannot be.
     """
 
     catalogue: Callable[[], Catalogue]
@@ -125,3 +126,4 @@ class World:
     lender: Lender
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    new_salt: Callable[[], str]

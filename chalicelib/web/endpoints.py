@@ -58,7 +58,7 @@ SEQ_POSITION = "[0-9]{1,9}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request, proven and parsed. door: the prefix of its addresses. id: of the path, if any. key: Idempotency-Key."""
+    """One request, proven and parsed. door: the one it came by. id: of the path, if any. key: the Idempotency-Key."""
 
     world: World
     door: Door

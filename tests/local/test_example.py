@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.catalogue_file import read_catalogue
-from chalicelib.core.catalogue_mistakes import CatalogueMistakes
+from chalicelib.core.catalogue_file.mistakes import CatalogueMistakes
 from chalicelib.core.refusals import NotEligible
 from chalicelib.core.rules import Terms, decide
 from daypass.local import example

@@ -9,9 +9,9 @@ from datetime import timedelta
 from itertools import islice
 
 from chalicelib.core.catalogue import BreakGlass, Effect, Rule, Stage, glob, literal_prefix
-from chalicelib.core.catalogue_mistakes import Say, entry, length, regular_expression
-from chalicelib.core.catalogue_people import People
-from chalicelib.core.catalogue_shape import BreakGlassShape, RuleShape, StageShape
+from chalicelib.core.catalogue_file.mistakes import Say, entry, length, regular_expression
+from chalicelib.core.catalogue_file.people import People
+from chalicelib.core.catalogue_file.shape import BreakGlassShape, RuleShape, StageShape
 
 SHORTEST_WINDOW = timedelta(seconds=60)
 LONGEST_WINDOW = timedelta(hours=12)

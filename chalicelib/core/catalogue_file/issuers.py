@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from chalicelib.core.catalogue import Issuer, MfaClaim, VerifiedBy
-from chalicelib.core.catalogue_mistakes import Say, entry
-from chalicelib.core.catalogue_people import IAM
-from chalicelib.core.catalogue_shape import IssuerShape
+from chalicelib.core.catalogue_file.mistakes import Say, entry
+from chalicelib.core.catalogue_file.people import IAM
+from chalicelib.core.catalogue_file.shape import IssuerShape
 from chalicelib.core.principal import Kind
 
 _NAME = re.compile(r"[a-z0-9-]{1,32}")

@@ -10,12 +10,12 @@ from datetime import timedelta
 from typing import Any
 
 from chalicelib.core.catalogue import Catalogue, Example, Who
-from chalicelib.core.catalogue_issuers import read_issuers
-from chalicelib.core.catalogue_mistakes import CatalogueMistakes, Mistake, Say, entry, length
-from chalicelib.core.catalogue_people import People
-from chalicelib.core.catalogue_roles import read_accounts, read_roles
-from chalicelib.core.catalogue_rules import RoleNames, read_rules
-from chalicelib.core.catalogue_shape import ExampleShape, shaped
+from chalicelib.core.catalogue_file.issuers import read_issuers
+from chalicelib.core.catalogue_file.mistakes import CatalogueMistakes, Mistake, Say, entry, length
+from chalicelib.core.catalogue_file.people import People
+from chalicelib.core.catalogue_file.roles import read_accounts, read_roles
+from chalicelib.core.catalogue_file.rules import RoleNames, read_rules
+from chalicelib.core.catalogue_file.shape import ExampleShape, shaped
 
 __all__ = ["CatalogueMistakes", "Mistake", "read_catalogue"]
 
