@@ -17,7 +17,14 @@ from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
 from chalicelib.core.life import OPEN
-from chalicelib.core.refusals import AlreadyApprovedByYou, NotActive, NotCancellable, NotPending, Unavailable
+from chalicelib.core.refusals import (
+    AlreadyApprovedByYou,
+    NotActive,
+    NotCancellable,
+    NotPending,
+    StsRefused,
+    Unavailable,
+)
 from tests.people import ALICE, CAROL, FRANK
 from tests.stage import Stage, an_ask
 
@@ -27,6 +34,8 @@ KEY = IdempotencyKey("POST /x", "k-1")
 class Fault(Enum):
     """What may happen to a call."""
 
+    REFUSED = "STS said no"
+    BUG = "something raised what nobody expects"
     LOST = "the question never arrived"
     UNANSWERED = "it was done, the answer got lost"
     CRASH_BEFORE = "we died before it was done"
@@ -57,6 +66,10 @@ class Wire:
         self.calls += 1
         if self.calls != self.fails_at:
             return act(*args, **kwargs)
+        if self.fault is Fault.REFUSED:
+            raise StsRefused("No.", "AccessDenied")
+        if self.fault is Fault.BUG:
+            raise RuntimeError("a bug")
         if self.fault in (Fault.UNANSWERED, Fault.CRASH_AFTER):
             act(*args, **kwargs)
         if self.fault in (Fault.CRASH_BEFORE, Fault.CRASH_AFTER):
@@ -128,11 +141,14 @@ USE_CASES = {
     "first use": (approved, _lend, 4),
     "later use": (used, _lend, 4),
 }
+# The number of the call, from 0, that goes to STS and not to the table.
+STS_CALL = {"ask-and-lend": 1, "first use": 2, "later use": 2}
 CASES = [
     pytest.param(name, number, fault, id=f"{name}: call {number + 1}, {fault.value}")
     for name, (_, _, calls) in USE_CASES.items()
     for number in range(calls)
     for fault in Fault
+    if fault is not Fault.REFUSED or number == STS_CALL.get(name)
 ]
 
 
@@ -154,7 +170,7 @@ def test_given_one_call_fails_then_nothing_is_handed_out_and_the_story_goes_on(
     stage = Stage()
     before(stage)
     issued_before = issued(stage)
-    with pytest.raises((Unavailable, Crash)):
+    with pytest.raises((Unavailable, StsRefused, RuntimeError, Crash)):
         act(Wire(stage, number + 1, fault).world, stage)
     record_is_sound(stage)
     assert issued(stage) <= issued_before + (1 if fault in (Fault.UNANSWERED, Fault.CRASH_AFTER) else 0)
