@@ -33,7 +33,7 @@ test: check ## format, lint, types, the import contract and every test
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet . || { echo 'Not formatted: `make fmt` does it.'; exit 1; }
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy $(wildcard app.py) chalicelib daypass tests benchmarks
+	@$(BIN)/mypy app.py chalicelib daypass infra tests benchmarks
 	@mkdir -p build; $(BIN)/lint-imports --no-logo > build/imports.log 2>&1 || { cat build/imports.log; exit 1; }
 
 fmt: $(READY) ## format and fix what can be fixed
