@@ -19,10 +19,11 @@ from pynamodb.attributes import (
     UnicodeAttribute,
     UnicodeSetAttribute,
 )
+from pynamodb.expressions.update import Action
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
-from chalicelib.aws.plain import plain, read
+from chalicelib.aws.plain import members, plain, read
 from chalicelib.broker.ports import Claim
 from chalicelib.core.ledger import Event
 from chalicelib.core.request import Request, Session
@@ -166,6 +167,11 @@ class RequestItem(Item):
             **plain(request),
         )
 
+    @classmethod
+    def key(cls, request_id: str) -> Self:
+        """A request as far as an update needs it."""
+        return cls(request_key(request_id), "request")
+
     def read(self) -> Request:
         request: Request = read(Request, self.attribute_values)
         return request
@@ -262,6 +268,16 @@ class QuotaItem(Item):
     @classmethod
     def of(cls, principal_id: str) -> Self:
         return cls(f"principal#{principal_id}", "quota")
+
+
+def changes(before: Request, after: Request) -> tuple[Action, ...]:
+    """What makes the stored item of `before` that of `after`: nothing else of it is touched."""
+    was, becomes = ({**members(each), "due": due_position(each)} for each in (before, after))
+    return tuple(
+        getattr(RequestItem, name).remove() if value is None else getattr(RequestItem, name).set(plain(value))
+        for name, value in becomes.items()
+        if value != was[name]
+    )
 
 
 def due_position(request: Request) -> str | None:

@@ -6,7 +6,7 @@ as the field's default: an optional field that is added later finds older items 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,24 +19,35 @@ from chalicelib.core.times import read_stamp, stamp
 
 def plain(value: Any) -> Any:
     """A value of the core: dataclasses and what they hold."""
-    match value:
-        case datetime():
-            return stamp(value)
-        case timedelta():
-            return int(value.total_seconds())
-        case StrEnum():
-            return value.value
-        case frozenset():
-            return sorted(value)
-        case tuple():
-            return [plain(each) for each in value]
-        case Mapping():
-            return dict(value)
-        case _ if is_dataclass(value):
-            pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
-            return {name: plain(each) for name, each in pairs if each is not None}
-        case _:
-            return value
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind in _WRITTEN:
+        return _WRITTEN[kind](value)
+    if is_dataclass(value):
+        return {name: plain(each) for name, each in members(value).items() if each is not None}
+    return value.value if isinstance(value, StrEnum) else dict(value)
+
+
+def members(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass, as they are."""
+    kind: type = type(value)
+    return {name: getattr(value, name) for name in _names(kind)}
+
+
+_AS_THEY_ARE = frozenset({str, int, bool, NoneType})
+_WRITTEN: Mapping[type, Callable[[Any], Any]] = {
+    datetime: stamp,
+    timedelta: lambda length: int(length.total_seconds()),
+    frozenset: sorted,
+    tuple: lambda several: [plain(each) for each in several],
+    list: lambda several: [plain(each) for each in several],
+}
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def read(kind: Any, value: Any) -> Any:

@@ -49,6 +49,7 @@ from chalicelib.aws.items import (
     RawItem,
     RequestItem,
     SessionItem,
+    changes,
     due_position,
     event_sort,
     request_key,
@@ -217,7 +218,12 @@ class Table:
     def commit(self, change: Change) -> None:
         if change.before is None:
             raise ValueError("a new request is submitted, not committed")
-        writes = self._writes(change, RequestItem.version == change.before.version)
+        changed = Write(
+            self._requests.key(change.after.id),
+            RequestItem.version == change.before.version,
+            changes(change.before, change.after),
+        )
+        writes = [changed, *self._additions(change)]
         if change.after.status in _ENDINGS and change.before.status not in _ENDINGS:
             writes.append(self._quota(change.after, QuotaItem.open.delete({change.after.id})))
         try:
@@ -229,7 +235,7 @@ class Table:
     def submit(self, change: Change, *, claim: Claim | None, max_open: int, now: datetime) -> None:
         """max_open: 1 to 100."""
         request = change.after
-        writes = self._writes(change, RequestItem.pk.does_not_exist())
+        writes = [Write(self._requests.of(request), RequestItem.pk.does_not_exist()), *self._additions(change)]
         if claim:
             unused = ClaimItem.until.does_not_exist() | (ClaimItem.until <= now)
             writes.append(Write(self._claims.of(request.id, claim), unused))
@@ -270,11 +276,11 @@ class Table:
         requests = (self._requests.from_raw_data(each).read() for each in found)
         return {request.id for request in requests if request.state(now) in life.OPEN}
 
-    def _writes(self, change: Change, condition: Condition) -> list[Write]:
+    def _additions(self, change: Change) -> list[Write]:
         request_id = change.after.id
         events = [Write(self._events.of(request_id, event), Item.pk.does_not_exist()) for event in change.events]
         sessions = [Write(self._sessions.of(request_id, change.session))] if change.session else []
-        return [Write(self._requests.of(change.after), condition), *events, *sessions]
+        return [*events, *sessions]
 
     def _quota(self, request: Request, action: Action, *, condition: Condition | None = None) -> Write:
         item = self._quotas.of(request.requester.id)

@@ -13,7 +13,7 @@ def stamp(instant: datetime) -> str:
     """`2026-11-23T12:00:00Z`: RFC 3339, UTC, whole seconds (a fraction is cut off). `instant` must be aware."""
     if instant.tzinfo is None:
         raise ValueError("an instant without a zone")
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def read_stamp(text: str) -> datetime:

@@ -10,7 +10,8 @@ import base64
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.core.catalogue import Catalogue, Issuer, MfaClaim, VerifiedBy, glob
 from chalicelib.core.principal import Kind, Principal
@@ -18,6 +19,9 @@ from chalicelib.core.refusals import GroupsOverage, Unauthenticated
 from chalicelib.core.times import stamp
 from chalicelib.identity.keys import ALGORITHMS, Key, Keys, read_object
 from chalicelib.identity.passes import refuse_pass
+
+if TYPE_CHECKING:
+    from jwt import PyJWS
 
 LEEWAY = timedelta(seconds=60)
 LONGEST = 16 * 1024
@@ -90,12 +94,19 @@ def _signing(header: Mapping[str, Any]) -> tuple[str | None, str]:
 
 
 def _check_signature(token: str, algorithm: str, key: Key) -> None:
-    from jwt import PyJWS, PyJWTError
+    from jwt import PyJWTError
 
     try:
-        PyJWS(algorithms=[algorithm]).decode(token, key.public, algorithms=[algorithm])
+        _verifier(algorithm).decode(token, key.public, algorithms=[algorithm])
     except PyJWTError:
         raise Unauthenticated("The token's signature is not its issuer's.") from None
+
+
+@cache
+def _verifier(algorithm: str) -> PyJWS:
+    from jwt import PyJWS
+
+    return PyJWS(algorithms=[algorithm])
 
 
 def _check_audience(claims: Mapping[str, Any], issuer: Issuer) -> None:
