@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from chalicelib.core.times import stamp
 
@@ -41,9 +42,6 @@ class Event:
     hash: str
 
     def as_json(self) -> dict[str, Detail]:
-        return {**self._hashed(), "hash": self.hash}
-
-    def _hashed(self) -> dict[str, Detail]:
         return {
             "seq": self.seq,
             "type": self.type,
@@ -51,11 +49,13 @@ class Event:
             "actor": self.actor,
             "details": self.details,
             "prev_hash": self.prev_hash,
+            "hash": self.hash,
         }
 
     def computed_hash(self) -> str:
-        """SHA-256 over the text `prev_hash` followed by the JCS text of the event without `hash`, both as UTF-8."""
-        return hashlib.sha256((self.prev_hash + canonical(self._hashed())).encode()).hexdigest()
+        event = self.as_json()
+        del event["hash"]
+        return _hash(self.prev_hash, event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,20 @@ def beginning(request_id: str) -> Head:
 
 def next_event(head: Head, kind: EventType, at: datetime, actor: str, details: Mapping[str, Detail]) -> Event:
     """The event that follows `head`. Raises ValueError for details that JCS would not write as they are meant."""
-    event = Event(seq=head.seq + 1, type=kind, at=stamp(at), actor=actor, details=details, prev_hash=head.hash, hash="")
-    return replace(event, hash=event.computed_hash())
+    event: dict[str, Any] = {
+        "seq": head.seq + 1,
+        "type": kind.value,
+        "at": stamp(at),
+        "actor": actor,
+        "details": details,
+        "prev_hash": head.hash,
+    }
+    return Event(**event, hash=_hash(head.hash, event))
+
+
+def _hash(prev_hash: str, event: Mapping[str, Detail]) -> str:
+    """SHA-256 over the text `prev_hash` followed by the JCS text of the event without `hash`, both as UTF-8."""
+    return hashlib.sha256((prev_hash + canonical(event)).encode()).hexdigest()
 
 
 def first_break(head: Head, events: Iterable[Event]) -> int | None:
