@@ -29,13 +29,13 @@ Instant = Annotated[datetime, PlainSerializer(stamp, return_type=str)]
 class In(BaseModel):
     """What callers send: unknown fields are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Out(BaseModel):
     """What callers receive. A field with a default is left out where there is nothing to say."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 def _plain(text: str) -> str:
