@@ -221,8 +221,15 @@ def test_given_a_good_file_when_read_then_auditors_tests_and_digest_are_these():
     assert (robot.who.kind, robot.who.issuer, robot.who.mfa) == (Kind.WORKLOAD, "cluster", False)
 
 
-def test_given_an_empty_file_when_read_then_nobody_may_have_anything():
-    assert read("") == Catalogue(digest=hashlib.sha256(b"").hexdigest())
+def test_given_a_file_with_nobody_and_nothing_in_it_when_read_then_nobody_may_have_anything():
+    text = "issuers = []\n"
+    assert read(text) == Catalogue(digest=hashlib.sha256(text.encode()).hexdigest())
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# soon\n"])
+def test_given_an_empty_file_when_read_then_it_is_taken_for_half_written(text):
+    with pytest.raises(CatalogueMistakes, match="is empty"):
+        read(text)
 
 
 def test_given_another_partition_when_read_then_the_arns_are_of_it():

@@ -34,7 +34,10 @@ def read_catalogue(text: str, *, hub_account: str, partition: str = "aws", local
     def say(place: str, message: str) -> None:
         found.append(Mistake(place, message))
 
-    file = shaped(_parsed(text), say)
+    document = _parsed(text)
+    if not document:
+        say("the file", "is empty: half-written, perhaps")
+    file = shaped(document, say)
     issuers = read_issuers(file.issuers, say, local=local)
     people = People(issuers, complete=all(shape and (shape.domains or shape.subjects) for shape in file.issuers))
     accounts = read_accounts(file.accounts, say)

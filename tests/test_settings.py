@@ -1,0 +1,68 @@
+"""The environment: typed, complete, and never local inside Lambda."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from chalicelib import settings
+from chalicelib.settings import Misconfigured
+from chalicelib.version import VERSION
+
+COMPLETE = {
+    "DAYPASS_TABLE": "daypass",
+    "DAYPASS_CATALOGUE": "chalicelib/catalogue.toml",
+    "DAYPASS_HUB_ACCOUNT": "123456789012",
+    "AWS_REGION": "eu-central-1",
+}
+DOOR = {"DAYPASS_API_ID": "abc", "DAYPASS_STAGE": "prod", "DAYPASS_ORGANIZATION_ID": "o-1"}
+
+
+def test_a_complete_environment_is_read() -> None:
+    read = settings.read({**COMPLETE, **DOOR})
+    assert (read.table, read.region, read.local) == ("daypass", "eu-central-1", False)
+    assert read.iam_door == settings.IamDoor(api_id="abc", stage="prod", organization_id="o-1")
+
+
+@pytest.mark.parametrize("missing", ["DAYPASS_TABLE", "DAYPASS_CATALOGUE", "DAYPASS_HUB_ACCOUNT"])
+def test_what_is_missing_is_named(missing: str) -> None:
+    with pytest.raises(Misconfigured, match=missing):
+        settings.read({name: value for name, value in COMPLETE.items() if name != missing})
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    with pytest.raises(Misconfigured, match=r"DAYPASS_TABLE.*DAYPASS_HUB_ACCOUNT"):
+        settings.read({**COMPLETE, "DAYPASS_TABLE": "x", "DAYPASS_HUB_ACCOUNT": "12345"})
+
+
+def test_without_a_region_there_is_none_to_guess() -> None:
+    with pytest.raises(Misconfigured, match="REGION"):
+        settings.read({name: value for name, value in COMPLETE.items() if name != "AWS_REGION"})
+
+
+@pytest.mark.parametrize("left_out", sorted(DOOR))
+def test_the_iam_door_needs_all_three_to_open(left_out: str) -> None:
+    some = {name: value for name, value in DOOR.items() if name != left_out}
+    assert settings.read({**COMPLETE, **some}).iam_door is None
+
+
+def test_a_deployed_stage_never_believes_local_issuers() -> None:
+    assert settings.read({**COMPLETE, "DAYPASS_LOCAL": "true"}).local
+    with pytest.raises(Misconfigured, match="LOCAL"):
+        settings.read({**COMPLETE, "DAYPASS_LOCAL": "true", "AWS_LAMBDA_FUNCTION_NAME": "daypass-prod"})
+
+
+def test_a_catalogue_in_s3_is_refused_as_not_built_yet() -> None:
+    with pytest.raises(Misconfigured, match="not built yet"):
+        settings.read({**COMPLETE, "DAYPASS_CATALOGUE": "s3://bucket/catalogue.toml"})
+
+
+def test_what_the_environment_holds_is_never_repeated() -> None:
+    with pytest.raises(Misconfigured) as mistake:
+        settings.read({**COMPLETE, "DAYPASS_HUB_ACCOUNT": "a-secret-by-mistake"})
+    assert "a-secret-by-mistake" not in str(mistake.value)
+
+
+def test_the_version_is_the_packages() -> None:
+    project = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text("utf-8"))
+    assert project["project"]["version"] == VERSION

@@ -1,0 +1,118 @@
+"""The deployed app, put together by its own wiring: called as API Gateway calls it, without any AWS call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import app as deployed
+from chalicelib import wiring
+from tests.stage import EXAMPLE
+
+ORGANIZATION = {"DAYPASS_API_ID": "abc", "DAYPASS_STAGE": "prod", "DAYPASS_ORGANIZATION_ID": "o-1"}
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What `.chalice/config.json` sets; the pieces that were made under another environment are made anew."""
+    catalogue = tmp_path / "catalogue.toml"
+    catalogue.write_text(EXAMPLE, "utf-8")
+    settings = {
+        "DAYPASS_TABLE": "daypass",
+        "DAYPASS_CATALOGUE": str(catalogue),
+        "DAYPASS_HUB_ACCOUNT": "123456789012",
+        "DAYPASS_LOCAL": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "123456789012",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        **ORGANIZATION,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    made = (wiring._settings, wiring._catalogue, wiring.world, wiring.gate)
+    for each in made:
+        each.cache_clear()
+    yield
+    for each in made:
+        each.cache_clear()
+
+
+def call(method: str, path: str, identity: dict[str, str] | None = None, **context: str) -> Any:
+    event = {
+        "httpMethod": method,
+        "headers": {},
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "isBase64Encoded": False,
+        "body": None,
+        "requestContext": {
+            "resourcePath": path,
+            "httpMethod": method,
+            "apiId": "abc",
+            "stage": "prod",
+            "identity": identity or {},
+            **context,
+        },
+    }
+    answer = deployed.app(event, SimpleNamespace(aws_request_id="lambda-1"))
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def signed_by(arn: str, organization: str = "o-1") -> dict[str, str]:
+    return {"userArn": arn, "accountId": arn.split(":")[4], "principalOrgId": organization}
+
+
+PIPELINE = "arn:aws:sts::444444444444:assumed-role/pipeline/run-7"
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_signed_caller_of_the_organization_gets_through_the_iam_door_as_its_role() -> None:
+    status, me = call("GET", "/iam/v1/me", signed_by(PIPELINE))
+    assert (status, me["id"], me["kind"]) == (200, "arn:aws:iam::444444444444:role/pipeline", "workload")
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    ("identity", "context", "status"),
+    [
+        ({}, {}, 401),
+        (signed_by(PIPELINE, "o-2"), {}, 401),
+        (signed_by(PIPELINE), {"apiId": "another"}, 401),
+        (signed_by(PIPELINE), {"stage": "dev"}, 401),
+        (signed_by("arn:aws:iam::444444444444:root"), {}, 401),
+        (signed_by("arn:aws:sts::222222222222:assumed-role/PaymentsAdmin/01K-carol"), {}, 403),
+    ],
+)
+def test_nobody_else_gets_through(identity: dict[str, str], context: dict[str, str], status: int) -> None:
+    assert call("GET", "/iam/v1/me", identity, **context)[0] == status
+
+
+@pytest.mark.usefixtures("environment")
+def test_health_tells_the_catalogue_and_asks_aws_nothing() -> None:
+    status, health = call("GET", "/v1/health")
+    assert (status, health["status"]) == (200, "ok")
+    assert health["catalogue_digest"] == wiring.catalogue().digest
+    assert wiring.world.cache_info().currsize == 0
+
+
+@pytest.mark.usefixtures("environment")
+def test_table_and_sts_share_one_botocore_session() -> None:
+    world: Any = wiring.world()
+    assert world.requests.session is not None
+    credentials = [client._request_signer._credentials for client in (world.requests.client, world.lender._client)]
+    assert credentials[0] is credentials[1]
+
+
+@pytest.mark.usefixtures("environment")
+def test_ids_and_salts_are_never_the_same_and_the_clock_has_whole_seconds() -> None:
+    world = wiring.world()
+    assert len({world.new_id() for _ in range(1000)} | {world.new_salt() for _ in range(1000)}) == 2000
+    assert world.now().microsecond == 0
+    assert world.now().utcoffset() is not None
