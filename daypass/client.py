@@ -98,10 +98,15 @@ class Client:
         scope: str | None = None,
         parameters: Mapping[str, str] | None = None,
         session_policy: str | None = None,
+        break_glass: bool = False,
         key: str | None = None,
     ) -> Json:
-        """Submit a request. key: the Idempotency-Key; the same one again gives the same request, never a second."""
+        """Submit a request. key: the Idempotency-Key; the same one again gives the same request, never a second.
+
+        break_glass: access now, approval never, review afterwards.
+        """
         body = _ask_body(role, duration_seconds, reason, ticket, scope, parameters, session_policy)
+        body |= {"break_glass": True} if break_glass else {}
         return self._call("POST", "/v1/requests", body=body, key=key or str(uuid.uuid4()))
 
     def dry_run(
@@ -145,6 +150,12 @@ class Client:
 
     def deny(self, request_id: str, comment: str) -> Json:
         return self._call("POST", _path(request_id, "deny"), body={"comment": comment})
+
+    def escalate(self, request_id: str, reason: str) -> Json:
+        return self._call("POST", _path(request_id, "escalate"), body={"reason": reason})
+
+    def review(self, request_id: str, verdict: str, comment: str) -> Json:
+        return self._call("POST", _path(request_id, "review"), body={"verdict": verdict, "comment": comment})
 
     def cancel(self, request_id: str) -> Json:
         return self._call("POST", _path(request_id, "cancel"), body={})

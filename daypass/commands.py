@@ -118,6 +118,44 @@ def deny(
     _tell(client.deny(client.find(request_id), " ".join(comment)), as_json)
 
 
+@app.command("break-glass")
+def break_glass(
+    role: Annotated[str, typer.Argument(help="As `daypass roles` names it.")],
+    duration: Annotated[str, typer.Argument(help="How long: 30m, 1h, or seconds.")],
+    reason: Annotated[list[str], typer.Argument(metavar="REASON...", help="Why: at least 20 characters.")],
+    ticket: Annotated[str | None, typer.Option(help="The ticket that this is for.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take access now, in an emergency: nobody approves it, somebody else reviews it afterwards."""
+    answer = _client().ask(role, _seconds(duration), " ".join(reason), ticket=ticket, break_glass=True)
+    _tell(answer, as_json)
+    if not as_json:
+        _next_step(answer)
+
+
+@app.command()
+def escalate(
+    request_id: Id,
+    reason: Annotated[list[str], typer.Argument(metavar="REASON...", help="Why it cannot wait: 20 characters.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make an emergency of a request of yours that nobody answers."""
+    client = _client()
+    _tell(client.escalate(client.find(request_id, mine=True), " ".join(reason)), as_json)
+
+
+@app.command()
+def review(
+    request_id: Id,
+    verdict: Annotated[Literal["justified", "unjustified"], typer.Argument()],
+    comment: Annotated[list[str], typer.Argument(metavar="COMMENT...", help="What you found.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say whether somebody's emergency was justified. It is final."""
+    client = _client()
+    _tell(client.review(client.find(request_id), verdict, " ".join(comment)), as_json)
+
+
 @app.command()
 def cancel(request_id: Id, as_json: AsJson = False) -> None:
     """Take back a request of yours that is not used yet."""

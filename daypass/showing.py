@@ -128,6 +128,7 @@ def request(item: Json, paint: Paint = colourless) -> str:
     because = f" ({plain(item['expired_because'])})" if item.get("expired_because") else ""
     scope = item.get("scope") or {}
     given = scope.get("parameters", {}) if isinstance(scope, Mapping) else {}
+    glass = bool(item.get("break_glass"))
     chosen = " ".join([plain(scope.get("name", "")), *(f"{plain(k)}={plain(v)}" for k, v in given.items())])
     about = [
         ("id", plain(item.get("id"))),
@@ -141,7 +142,9 @@ def request(item: Json, paint: Paint = colourless) -> str:
         ("scope", chosen.strip()),
         ("policy", plain(item.get("session_policy"))),
         ("rule", plain(item.get("rule"))),
-        ("approvals", stages(item.get("stages", [])) or "none needed"),
+        ("approvals", stages(item.get("stages", [])) or ("none: an emergency" if glass else "none needed")),
+        ("escalated", quoted(item["escalated_because"]) if item.get("escalated_because") else ""),
+        ("review", _review(item) if glass else ""),
         ("asked", plain(item.get("created_at"))),
         ("answer by", plain(item.get("answer_by")) if state == "pending" else ""),
         ("use by", plain(item.get("use_by")) if state == "ready" else ""),
@@ -181,6 +184,13 @@ def _account(item: Json) -> str:
 def _approval(approval: Json) -> str:
     said = f" {quoted(approval['comment'])}" if approval.get("comment") else ""
     return f"{plain(approval.get('by'))} at {plain(approval.get('at'))}{said}"
+
+
+def _review(emergency: Json) -> str:
+    found = emergency.get("review")
+    if not isinstance(found, Mapping):
+        return f"due by {plain(emergency.get('review_by'))}"
+    return f"{plain(found.get('verdict'))}, says {plain(found.get('by'))} {quoted(found.get('comment'))}"
 
 
 def _session(session: Json) -> str:

@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+from hypothesis import settings
 
 from chalicelib.aws.table import Table, create
 from daypass.local.embedded_aws import EmbeddedAws
 from daypass.local.example import seed
 from tests.hub import Hub, a_hub
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("daypass", deadline=None, print_blob=True)
+settings.load_profile("daypass")
 
 _tables = itertools.count(1)
 

@@ -11,7 +11,7 @@ from enum import Enum
 from threading import Lock
 from typing import TypeVar
 
-from chalicelib.broker.ports import AlreadyClaimed, Claim, Lent, Page, QuotaFull, Secret, Stale
+from chalicelib.broker.ports import AlreadyClaimed, Claim, Lent, Page, QuotaFull, ReviewIsOverdue, Secret, Stale
 from chalicelib.core import life
 from chalicelib.core.ledger import Event
 from chalicelib.core.refusals import StsRefused, Unavailable
@@ -76,6 +76,7 @@ class FakeRequests:
                 raise Stale
             if len(self._open(request.requester.id, now)) >= max_open:
                 raise QuotaFull
+            self._refuse_overdue(change)
             self._store(change)
             if claim:
                 self._claims[_key(claim)] = request.id, claim
@@ -87,6 +88,7 @@ class FakeRequests:
             stored = self._requests.get(change.after.id)
             if stored is None or stored.version != change.before.version or self._repeats(change):
                 raise Stale
+            self._refuse_overdue(change)
             self._store(change)
 
     def by_requester(self, requester_id: str, *, after: str | None, limit: int) -> Page[Request]:
@@ -119,6 +121,14 @@ class FakeRequests:
         request_id, earlier = self._claims.get(_key(claim), ("", None))
         if earlier and now < earlier.until:
             raise AlreadyClaimed(request_id, earlier.body_hash)
+
+    def _refuse_overdue(self, change: Change) -> None:
+        if not change.after.break_glass or (change.before and change.before.break_glass):
+            return
+        mine = (each for each in self._requests.values() if each.requester.id == change.after.requester.id)
+        unreviewed = [(stamp(each.review_by), each.id) for each in mine if each.review_by and not each.review]
+        if unreviewed and min(unreviewed)[0] <= change.events[-1].at:
+            raise ReviewIsOverdue(min(unreviewed)[1])
 
     def _repeats(self, change: Change) -> bool:
         return any((change.after.id, event.seq) in self._events for event in change.events)

@@ -2,9 +2,10 @@
 
 from collections import Counter
 
-from chalicelib.broker import asking, deciding, ending, lending, seeing
+from chalicelib.broker import asking, deciding, emergency, ending, lending, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
+from chalicelib.core.request import Verdict
 from tests.hub import Hub
 from tests.people import ALICE, CAROL, DAVE, FRANK
 from tests.stage import an_ask
@@ -50,6 +51,17 @@ def test_ask_and_issue_takes_three_write_sts_write(hub: Hub) -> None:
     calls = counted(hub, lambda: lent.append(lending.ask_and_lend(hub.world, ALICE, an_ask("sandbox-admin"), KEY)))
     assert isinstance(lent[0], Credentials)
     assert calls == {WRITE: 2, STS: 1}
+
+
+def test_breaking_the_glass_takes_three_and_its_review_three(hub: Hub) -> None:
+    fire = an_ask(reason="payments are down for everybody", break_glass=True)
+    lent = []
+    calls = counted(hub, lambda: lent.append(lending.ask_and_lend(hub.world, CAROL, fire, KEY)))
+    assert isinstance(lent[0], Credentials)
+    assert calls == {WRITE: 2, STS: 1}
+    id, justified = lent[0].request_id, Verdict.JUSTIFIED
+    review = counted(hub, lambda: emergency.review(hub.world, DAVE, id, verdict=justified, comment="I saw the pages"))
+    assert review == {READ: 2, WRITE: 1}
 
 
 def test_looking_at_a_request_takes_one_and_at_its_history_two(hub: Hub) -> None:

@@ -8,15 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-from chalicelib.broker import asking, deciding, ending, lending
+from chalicelib.broker import asking, deciding, emergency, ending, lending
 from chalicelib.broker.asking import MAX_OPEN, IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.ledger import beginning, first_break
 from chalicelib.core.life import Status
 from chalicelib.core.refusals import Refusal
+from chalicelib.core.request import Verdict
 from tests.builders import a_principal
 from tests.hub import Hub
-from tests.people import ALICE, CAROL, FRANK
+from tests.people import ALICE, CAROL, DAVE, FRANK
 from tests.stage import an_ask
 
 
@@ -119,6 +120,22 @@ def test_the_same_key_sent_eight_times_at_once_makes_one_request(hub: Hub) -> No
     outcomes = at_once(*[lambda: lending.ask_and_lend(hub.world, ALICE, an_ask("sandbox-admin"), key)] * 8)
     assert all(isinstance(outcome, Credentials) for outcome in outcomes), outcomes
     assert len({outcome.request_id for outcome in outcomes}) == 1
+
+
+def test_two_emergencies_and_a_review_at_once_leave_one_true_record_of_what_waits(hub: Hub) -> None:
+    fire = an_ask(reason="payments are down for everybody", break_glass=True)
+    first = lending.ask_and_lend(hub.world, CAROL, fire, None)
+    assert isinstance(first, Credentials)
+    outcomes = at_once(
+        *[lambda: lending.ask_and_lend(hub.world, CAROL, fire, None)] * 3,
+        lambda: emergency.review(
+            hub.world, DAVE, first.request_id, verdict=Verdict.JUSTIFIED, comment="I saw the pages"
+        ),
+    )
+    opened = {outcome.request_id for outcome in outcomes if isinstance(outcome, Credentials)}
+    assert len(opened) == 3, outcomes
+    waiting = {entry.partition("#")[2] for entry in hub.table._unreviewed(CAROL.id)}
+    assert waiting == opened
 
 
 def test_the_quota_holds_when_requests_are_made_at_once(hub: Hub) -> None:

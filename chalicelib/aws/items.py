@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from pynamodb.attributes import (
+    BooleanAttribute,
     JSONAttribute,
     NumberAttribute,
     TTLAttribute,
@@ -170,6 +171,11 @@ class RequestItem(Item):
     decision_comment = UnicodeAttribute(null=True)
     use_by = UnicodeAttribute(null=True)
     window = Text(null=True)
+    break_glass = BooleanAttribute()
+    reviewers = Text()
+    review_by = UnicodeAttribute(null=True)
+    escalated_because = UnicodeAttribute(null=True)
+    review = Text(null=True)
     sessions_begun = NumberAttribute()
     last_begun = Text()
     version = NumberAttribute()
@@ -289,6 +295,27 @@ class QuotaItem(Item):
     @classmethod
     def of(cls, principal_id: str) -> Self:
         return cls.with_values(f"principal#{principal_id}", "quota")
+
+
+class EmergenciesItem(Item):
+    """The emergencies of a principal that nobody has reviewed, as `<review_by>#<id>`, and the first time one is due.
+
+    An item of its own beside the quota, so that a transaction tells apart which of the two stood in its way.
+    """
+
+    kind = UnicodeAttribute(default_for_new="emergencies")
+    unreviewed = UnicodeSetAttribute(null=True)
+    review_due = UnicodeAttribute(null=True)
+
+    @classmethod
+    def of(cls, principal_id: str) -> Self:
+        return cls.with_values(f"principal#{principal_id}", "emergencies")
+
+
+def review_position(request: Request) -> str:
+    """Where an emergency stands among those that wait for their review."""
+    assert request.review_by is not None, "an emergency has a time for its review"
+    return f"{stamp(request.review_by)}#{request.id}"
 
 
 def changes(before: Request, after: Request) -> tuple[Action, ...]:

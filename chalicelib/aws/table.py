@@ -1,6 +1,6 @@
 """Requests in DynamoDB: the only module that knows the table.
 
-One table, five kinds of items. A request, its history and its sessions share a partition: one Query tells the story.
+One table, six kinds of items. A request, its history and its sessions share a partition: one Query tells the story.
 
     kind      pk                   sk                     holds
     request   request#<id>         request                the request
@@ -8,6 +8,7 @@ One table, five kinds of items. A request, its history and its sessions share a 
     session   request#<id>         issuance#<session id>  one issuance, without its secrets
     claim     claim#<SHA-256>      claim                  one use of an Idempotency-Key; `until` is the TTL attribute
     quota     principal#<id>       quota                  the set of the ids of a principal's open requests
+    emergen.  principal#<id>       emergencies            those that wait for their review, and when the first is due
 
     access                         how
     get                            GetItem of `request`
@@ -43,6 +44,7 @@ from chalicelib.aws.items import (
     SCHEMA,
     SHARDS,
     ClaimItem,
+    EmergenciesItem,
     EventItem,
     Item,
     QuotaItem,
@@ -53,9 +55,10 @@ from chalicelib.aws.items import (
     due_position,
     event_sort,
     request_key,
+    review_position,
 )
 from chalicelib.aws.transaction import Cancelled, Write
-from chalicelib.broker.ports import AlreadyClaimed, Claim, Page, QuotaFull, Stale
+from chalicelib.broker.ports import AlreadyClaimed, Claim, Page, QuotaFull, ReviewIsOverdue, Stale
 from chalicelib.core import life
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import Status
@@ -146,6 +149,7 @@ class Table:
         self._sessions = _bound(SessionItem, ours)
         self._claims = _bound(ClaimItem, ours)
         self._quotas = _bound(QuotaItem, ours)
+        self._emergencies = _bound(EmergenciesItem, ours)
         self._sleep = sleep
         # PynamoDB keeps a session per thread and one client for all. Making the client now settles which session it is.
         self.client = cast("DynamoDBClient", self._connection.connection.client)
@@ -226,10 +230,17 @@ class Table:
         writes = [changed, *self._additions(change)]
         if change.after.status in _ENDINGS and change.before.status not in _ENDINGS:
             writes.append(self._quota(change.after, QuotaItem.open.delete({change.after.id})))
-        try:
-            self._transact(writes)
-        except Cancelled as cancelled:
-            raise Stale from cancelled
+        if change.after.review and not change.before.review:
+            return self._transact_reviewed(writes, change.after)
+        emergency = self._emergency(change)
+        for _ in range(_QUOTA_ROUNDS):
+            try:
+                return self._transact([*writes, *emergency])
+            except Cancelled as cancelled:
+                if set(cancelled.stored) != {"emergencies"}:
+                    raise Stale from cancelled
+                emergency = self._emergency(change, cancelled)
+        raise Unavailable("Too many emergencies of the same person at once: nothing was stored.")
 
     @_answering()
     def submit(self, change: Change, *, claim: Claim | None, max_open: int, now: datetime) -> None:
@@ -241,11 +252,16 @@ class Table:
             writes.append(Write(self._claims.of(request.id, claim), unused))
         room = QuotaItem.open.does_not_exist() | (size(QuotaItem.open) < max_open)  # type: ignore[no-untyped-call]
         quota = self._quota(request, QuotaItem.open.add({request.id}), condition=room)
+        emergency = self._emergency(change)
         for _ in range(_QUOTA_ROUNDS):
             try:
-                return self._transact([*writes, quota])
+                return self._transact([*writes, quota, *emergency])
             except Cancelled as cancelled:
                 listed = self._listed(cancelled)
+                if "emergencies" in cancelled.stored:
+                    emergency = self._emergency(change, cancelled)
+                if listed is None:
+                    continue
             still_open = self._open(listed, now)
             if len(still_open) >= max_open:
                 raise QuotaFull
@@ -253,13 +269,15 @@ class Table:
             quota = self._quota(request, QuotaItem.open.set(still_open | {request.id}), condition=unchanged)
         raise Unavailable("Too many requests of the same person at once: nothing was stored.")
 
-    def _listed(self, cancelled: Cancelled) -> set[str]:
-        """The ids in the quota set that had no room. Raises what else, and worse, stood in the way of a submission."""
+    def _listed(self, cancelled: Cancelled) -> set[str] | None:
+        """The ids in the quota set that had no room; None where it had. Raises what else stood in the way."""
         if claimed := cancelled.stored.get("claim"):
             claim = self._claims.from_raw_data(claimed)
             raise AlreadyClaimed(claim.request_id, claim.body_hash) from cancelled
-        if set(cancelled.stored) != {"quota"}:
+        if not cancelled.stored.keys() <= {"quota", "emergencies"}:
             raise Stale from cancelled
+        if "quota" not in cancelled.stored:
+            return None
         quota = cancelled.stored["quota"]
         return (self._quotas.from_raw_data(quota).open or set()) if quota else set()
 
@@ -281,6 +299,56 @@ class Table:
         events = [Write(self._events.of(request_id, event), Item.pk.does_not_exist()) for event in change.events]
         sessions = [Write(self._sessions.of(request_id, change.session))] if change.session else []
         return [*events, *sessions]
+
+    def _emergency(self, change: Change, cancelled: Cancelled | None = None) -> list[Write]:
+        """What lets a request become an emergency: no earlier one of the same person is overdue for its review.
+
+        cancelled: what stood in the way of the first try. Raises ReviewIsOverdue where that was an overdue one.
+        """
+        request = change.after
+        if not request.break_glass or (change.before is not None and change.before.break_glass):
+            return []
+        position, now = review_position(request), change.events[-1].at
+        review_by = position.partition("#")[0]
+        due = EmergenciesItem.review_due
+        condition = due.does_not_exist() | ((due > now) & (due <= review_by))
+        first = due.set(due | review_by)
+        stored = cancelled.stored["emergencies"] if cancelled is not None else None
+        if stored:
+            item = self._emergencies.from_raw_data(stored)
+            if item.review_due <= now:
+                raise ReviewIsOverdue(min(item.unreviewed).partition("#")[2])
+            condition, first = due == item.review_due, due.set(review_by)
+        return [self._emergencies_write(request, (EmergenciesItem.unreviewed.add({position}), first), condition)]
+
+    def _transact_reviewed(self, writes: Sequence[Write], request: Request) -> None:
+        """Store a review; the emergency waits for it no longer."""
+        for _ in range(_QUOTA_ROUNDS):
+            waiting = self._unreviewed(request.requester.id)
+            left = waiting - {review_position(request)}
+            unreviewed, due = EmergenciesItem.unreviewed, EmergenciesItem.review_due
+            if left:
+                actions = (unreviewed.set(left), due.set(min(left).partition("#")[0]))
+            else:
+                actions = (unreviewed.remove(), due.remove())
+            unchanged = unreviewed == waiting if waiting else unreviewed.does_not_exist()
+            try:
+                return self._transact([*writes, self._emergencies_write(request, actions, unchanged)])
+            except Cancelled as cancelled:
+                if set(cancelled.stored) != {"emergencies"}:
+                    raise Stale from cancelled
+        raise Unavailable("Too many emergencies of the same person at once: nothing was stored.")
+
+    def _unreviewed(self, principal_id: str) -> set[str]:
+        try:
+            item = self._emergencies.get(f"principal#{principal_id}", "emergencies", consistent_read=True)
+        except self._emergencies.DoesNotExist:
+            return set()
+        return item.unreviewed or set()
+
+    def _emergencies_write(self, request: Request, actions: tuple[Action, ...], condition: Condition) -> Write:
+        item = self._emergencies.of(request.requester.id)
+        return Write(item, condition, (*actions, Item.kind.set(item.kind), Item.schema.set(SCHEMA)))
 
     def _quota(self, request: Request, action: Action, *, condition: Condition | None = None) -> Write:
         item = self._quotas.of(request.requester.id)

@@ -6,20 +6,21 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chalicelib.broker.ports import AlreadyClaimed, Claim, QuotaFull, World
+from chalicelib.broker import emergency
+from chalicelib.broker.ports import AlreadyClaimed, Claim, QuotaFull, ReviewIsOverdue, World
 from chalicelib.core import approvals
-from chalicelib.core.catalogue import Catalogue, Role, Rule
+from chalicelib.core.catalogue import Catalogue, Role
 from chalicelib.core.ledger import Detail, EventType, canonical, commitment
-from chalicelib.core.life import Status
+from chalicelib.core.life import ANSWER_WITHIN, USE_WITHIN, Status
 from chalicelib.core.policy import with_wall
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, TooManyOpen, Unavailable
 from chalicelib.core.request import Ask, Change, Request, StageProgress
-from chalicelib.core.rules import Terms, decide, explain
+from chalicelib.core.rules import Emergency, Terms, decide, explain
+from chalicelib.core.rules import emergency as break_glass
 from chalicelib.core.session import long_enough, permissions
+from chalicelib.core.times import spoken
 
-ANSWER_WITHIN = timedelta(hours=8)
-USE_WITHIN = timedelta(hours=8)
 MAX_OPEN = 20
 KEY_LASTS = timedelta(hours=24)
 
@@ -42,7 +43,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """What an ask would become. would: `auto-approved`, `needs-approval` or `not-eligible` (all else is then empty)."""
+    """What an ask would become: `auto-approved`, `needs-approval`, `break-glass`, or `not-eligible` and no more."""
 
     would: str
     rule: str | None
@@ -52,14 +53,22 @@ class DryRun:
     why: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Judged:
-    """An ask that the catalogue admits."""
+    """An ask that the catalogue admits. emergency: where it is one; then there are no stages."""
 
     role: Role
-    rule: Rule
-    admitting: tuple[Rule, ...]
+    rule: str
+    stages: tuple[StageProgress, ...]
+    max_duration: timedelta
     permissions: str | None
+    emergency: Emergency | None = None
+
+    @property
+    def would(self) -> str:
+        if self.emergency:
+            return "break-glass"
+        return "needs-approval" if self.stages else "auto-approved"
 
 
 def ask(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None) -> Asked:
@@ -82,24 +91,29 @@ def dry_run(world: World, principal: Principal, wish: Ask) -> DryRun:
             would="not-eligible", rule=None, stages=(), max_duration=None, session_policy=None, why=(refusal.detail,)
         )
     return DryRun(
-        would="needs-approval" if judged.rule.stages else "auto-approved",
-        rule=judged.rule.name,
-        stages=approvals.progress(judged.rule, ()),
-        max_duration=max(rule.max_duration for rule in judged.admitting),
+        would=judged.would,
+        rule=judged.rule,
+        stages=judged.stages,
+        max_duration=judged.max_duration,
         session_policy=judged.permissions,
-        why=tuple(
-            considered.why
-            for considered in explain(catalogue, principal, _terms(wish))
-            if considered.rule.who.includes(principal)
-        ),
+        why=_why(catalogue, principal, wish, judged),
     )
+
+
+def _why(catalogue: Catalogue, principal: Principal, wish: Ask, judged: _Judged) -> tuple[str, ...]:
+    if judged.emergency:
+        return (
+            f"{judged.rule!r} lets you break the glass up to {spoken(judged.max_duration)}; it is reviewed afterwards.",
+        )
+    told = explain(catalogue, principal, _terms(wish))
+    return tuple(considered.why for considered in told if considered.rule.who.includes(principal))
 
 
 def opening(world: World, principal: Principal, wish: Ask, now: datetime) -> Change:
     """The first transition of a new request, not stored yet. Raises NotEligible, TooLong and Invalid."""
     catalogue = world.catalogue()
     judged = _judge(catalogue, principal, wish, now)
-    approved = not judged.rule.stages
+    approved = not judged.stages
     request = Request(
         id=world.new_id(),
         status=Status.APPROVED if approved else Status.PENDING,
@@ -113,17 +127,18 @@ def opening(world: World, principal: Principal, wish: Ask, now: datetime) -> Cha
         ticket=wish.ticket,
         scope=wish.scope,
         session_policy=judged.permissions,
-        rule=judged.rule.name,
-        stages=approvals.progress(judged.rule, ()),
+        rule=judged.rule,
+        stages=judged.stages,
         created_at=now,
         answer_by=now + ANSWER_WITHIN,
         use_by=now + USE_WITHIN if approved else None,
         catalogue_digest=catalogue.digest,
         salt=world.new_salt(),
     )
-    return Change(None, request).then(
+    submitted = Change(None, request).then(
         EventType.SUBMITTED, at=now, actor=principal.id, details=_submitted(request, approved)
     )
+    return emergency.opened(submitted, judged.emergency, now) if judged.emergency else submitted
 
 
 def record(
@@ -137,18 +152,42 @@ def record(
         raise TooManyOpen(
             f"You have {MAX_OPEN} open requests: cancel or return some (GET /v1/requests?mine=true lists them)."
         ) from None
+    except ReviewIsOverdue as error:
+        raise emergency.overdue(error) from None
     except AlreadyClaimed as claimed:
         return Asked(_replayed(world, claim, claimed), replayed=True)
     return Asked(change.after, replayed=False)
 
 
 def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime) -> _Judged:
+    if wish.break_glass:
+        emergency.explained(wish.reason)
+        way = break_glass(catalogue, principal, _terms(wish))
+        return _Judged(
+            role=way.role,
+            rule=way.rule,
+            stages=(),
+            max_duration=way.max_duration,
+            permissions=_narrowed(way.role, wish, now),
+            emergency=way,
+        )
     decision = decide(catalogue, principal, _terms(wish))
-    long_enough(decision.role, wish.duration)
-    narrowed = permissions(decision.role, wish.scope, wish.session_policy)
-    with_wall(narrowed, ends_at=now, chaining=decision.role.chaining)
     rule = approvals.nearest(decision.rules, ())
-    return _Judged(decision.role, rule, decision.rules, narrowed)
+    return _Judged(
+        role=decision.role,
+        rule=rule.name,
+        stages=approvals.progress(rule, ()),
+        max_duration=max(each.max_duration for each in decision.rules),
+        permissions=_narrowed(decision.role, wish, now),
+    )
+
+
+def _narrowed(role: Role, wish: Ask, now: datetime) -> str | None:
+    """The permissions asked for, once it is clear that STS will take them with the wall."""
+    long_enough(role, wish.duration)
+    narrowed = permissions(role, wish.scope, wish.session_policy)
+    with_wall(narrowed, ends_at=now, chaining=role.chaining)
+    return narrowed
 
 
 def _terms(wish: Ask) -> Terms:
@@ -194,6 +233,7 @@ def _body_hash(wish: Ask) -> str:
         wish.ticket or "",
         scope,
         wish.session_policy or "",
+        "break-glass" if wish.break_glass else "",
     ]
     return hashlib.sha256(canonical(parts).encode()).hexdigest()
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib.broker.asking import USE_WITHIN
 from chalicelib.broker.ports import Stale, World
 from chalicelib.broker.seeing import admitting_today, visible
 from chalicelib.core import approvals
 from chalicelib.core.catalogue import Catalogue, Rule
 from chalicelib.core.ledger import Detail, EventType, commitment
-from chalicelib.core.life import Expired, Move, State, moved
+from chalicelib.core.life import USE_WITHIN, Expired, Move, State, moved
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import (
     AlreadyApprovedByYou,

@@ -17,7 +17,7 @@ from chalicelib.broker.asking import IdempotencyKey, opening, record
 from chalicelib.broker.ports import Lent, Secret, Stale, World
 from chalicelib.broker.seeing import admitting_now, visible
 from chalicelib.core import approvals
-from chalicelib.core.catalogue import Catalogue, Role, Rule
+from chalicelib.core.catalogue import Catalogue, Role
 from chalicelib.core.ledger import Detail, EventType
 from chalicelib.core.life import Expired, Move, State, Status, Window, moved
 from chalicelib.core.principal import Principal
@@ -30,6 +30,7 @@ from chalicelib.core.refusals import (
     Unavailable,
 )
 from chalicelib.core.request import Ask, Change, Request, Session, SessionStatus
+from chalicelib.core.rules import Terms, emergency
 from chalicelib.core.session import SessionPlan, permissions, plan
 from chalicelib.core.times import stamp
 
@@ -55,6 +56,15 @@ class Credentials:
     source_identity: str
     request_id: str
     session_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """The role that is lent, the rule that lets it be today, and that rule's longest duration."""
+
+    role: Role
+    rule: str
+    max_duration: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +128,13 @@ def _begin(world: World, principal: Principal, change: Change) -> _Begun:
     request = change.after
     _usable(request, principal, now)
     _sparing(request, now)
-    role, rule = _judged_again(world.catalogue(), request, principal)
-    window = request.window or Window(now, now + min(request.duration, rule.max_duration))
-    ends_at = min(window.ends_at, window.starts_at + rule.max_duration)
+    way = _judged_again(world.catalogue(), request, principal)
+    window = request.window or Window(now, now + min(request.duration, way.max_duration))
+    ends_at = min(window.ends_at, window.starts_at + way.max_duration)
     if now >= ends_at:
-        raise NotActive(f"Rule {rule.name!r} allows less than it did: this access ended at {stamp(ends_at)}.")
+        raise NotActive(f"Rule {way.rule!r} allows less than it did: this access ended at {stamp(ends_at)}.")
     session_id = world.new_id()
-    planned = plan(request, role, session_id=session_id, ends_at=ends_at, now=now)
+    planned = plan(request, way.role, session_id=session_id, ends_at=ends_at, now=now)
     session = Session(id=session_id, session_name=planned.session_name, begun_at=now)
     details: dict[str, Detail] = {
         "session": session_id,
@@ -133,7 +143,7 @@ def _begin(world: World, principal: Principal, change: Change) -> _Begun:
         "role_arn": planned.role_arn,
         "duration_seconds": int(planned.duration.total_seconds()),
         "ends_at": stamp(ends_at),
-        "rule": rule.name,
+        "rule": way.rule,
     }
     issuing = change.then(
         EventType.SESSION_ISSUING,
@@ -171,16 +181,28 @@ def _sparing(request: Request, now: datetime) -> None:
         raise TooManySessions(f"{MOST_A_MINUTE} sessions were begun within a minute: wait, or use one of those.", wait)
 
 
-def _judged_again(catalogue: Catalogue, request: Request, principal: Principal) -> tuple[Role, Rule]:
-    """The role, and of the rules that admit the request today and are filled by its approvals the longest one."""
+def _judged_again(catalogue: Catalogue, request: Request, principal: Principal) -> _Way:
+    """By what the request may be used today. Raises NotEligible."""
+    rule, longest = _way_in(catalogue, request, principal)
+    role = catalogue.roles[request.role]
+    if role.arn != request.role_arn:
+        raise NotEligible("The role was moved since this was asked for: ask again.")
+    if permissions(role, request.scope, None if request.scope else request.session_policy) != request.session_policy:
+        raise NotEligible("The scope was changed since this was asked for: ask again.")
+    return _Way(role, rule, longest)
+
+
+def _way_in(catalogue: Catalogue, request: Request, principal: Principal) -> tuple[str, timedelta]:
+    """The rule that lets the request be used today, and for how long at the most. Raises NotEligible."""
+    if request.break_glass:
+        way = emergency(catalogue, principal, Terms(request.role, None, request.ticket))
+        return way.rule, way.max_duration
     rules = admitting_now(catalogue, request, principal)
     filled = [rule for rule in rules if approvals.lacking(rule, request.approvals) == 0]
     if not filled:
         raise NotEligible("By today's catalogue and your groups nothing lets you use this request any more.")
-    role = catalogue.roles[request.role]
-    if permissions(role, request.scope, None if request.scope else request.session_policy) != request.session_policy:
-        raise NotEligible("The scope was changed since this was asked for: ask again.")
-    return role, max(filled, key=lambda rule: (rule.max_duration, rule.name))
+    rule = max(filled, key=lambda rule: (rule.max_duration, rule.name))
+    return rule.name, rule.max_duration
 
 
 def _finish(world: World, begun: _Begun) -> Credentials:

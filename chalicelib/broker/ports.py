@@ -51,6 +51,14 @@ class QuotaFull(Exception):
     """The principal has as many open requests as may be: nothing was stored."""
 
 
+class ReviewIsOverdue(Exception):
+    """An earlier emergency of the principal waits for its review for too long: nothing was stored. Tells which."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(request_id)
+        self.request_id = request_id
+
+
 class Requests(Protocol):
     """The table. Every write is one transaction. All reads but the lists see every write that came before them.
 
@@ -66,10 +74,16 @@ class Requests(Protocol):
         """The history from the event after seq `after` on, oldest first; a position is a seq."""
 
     def submit(self, change: Change, *, claim: Claim | None, max_open: int, now: datetime) -> None:
-        """Store a new request. Raises AlreadyClaimed, QuotaFull (only requests open at `now` count) or Stale."""
+        """Store a new request.
+
+        Raises AlreadyClaimed, QuotaFull (only requests open at `now` count), ReviewIsOverdue (emergencies) or Stale.
+        """
 
     def commit(self, change: Change) -> None:
-        """Store a transition of a request. Raises Stale where its version is not `change.before.version`."""
+        """Store a transition of a request.
+
+        Raises Stale where its version is not `change.before.version`, ReviewIsOverdue where it becomes an emergency.
+        """
 
     def by_requester(self, requester_id: str, *, after: str | None, limit: int) -> Page[Request]:
         """One person's requests, newest first."""

@@ -35,8 +35,12 @@ def _admitting(catalogue: Catalogue, request: Request, requester: Principal, ter
 
 
 def may_see(catalogue: Catalogue, request: Request, principal: Principal) -> bool:
-    """The requester, those who decided, those whom a rule asks to decide, and auditors may."""
+    """The requester, those who decided or reviewed, those whom a rule asks to, and auditors may."""
     if principal.id == request.requester.id or catalogue.auditors.includes(principal):
+        return True
+    if any(who.includes(principal) for who in request.reviewers) or (
+        request.review and principal.id == request.review.by
+    ):
         return True
     if principal.id == request.decided_by or any(principal.id == approval.by for approval in request.approvals):
         return True

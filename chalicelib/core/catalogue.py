@@ -152,10 +152,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakGlass:
+    """Access now, approval never, review afterwards. Its `who` replaces the rule's; mfa: a second factor is wanted."""
+
     who: Who
     max_duration: timedelta
     reviewers: Who
     review_within: timedelta
+    require_mfa: bool = True
+    require_ticket: bool = False
 
 
 class Effect(StrEnum):
@@ -270,6 +274,18 @@ class Catalogue:
             rule
             for rule in self._index.candidates(principal, role)
             if rule.covers(role) and rule.who.includes(principal)
+        )
+
+    @cached_property
+    def _emergencies(self) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self.rules if rule.break_glass)
+
+    def emergencies_for(self, principal: Principal, role: str) -> tuple[Rule, ...]:
+        """The rules by which the principal may break the glass for the role, in the file's order."""
+        return tuple(
+            rule
+            for rule in self._emergencies
+            if rule.break_glass and rule.covers(role) and rule.break_glass.who.includes(principal)
         )
 
     def rules_about(self, role: str) -> tuple[Rule, ...]:

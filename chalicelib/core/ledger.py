@@ -24,9 +24,12 @@ class EventType(StrEnum):
     DENIED = "request.denied"
     CANCELLED = "request.cancelled"
     RETURNED = "request.returned"
+    ESCALATED = "request.escalated"
     SESSION_ISSUING = "session.issuing"
     SESSION_ISSUED = "session.issued"
     SESSION_FAILED = "session.failed"
+    BREAK_GLASS_OPENED = "break_glass.opened"
+    BREAK_GLASS_REVIEWED = "break_glass.reviewed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

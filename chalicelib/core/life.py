@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
+
+ANSWER_WITHIN = timedelta(hours=8)
+USE_WITHIN = timedelta(hours=8)
 
 
 class Status(StrEnum):
@@ -23,6 +26,7 @@ class Status(StrEnum):
 
 class Move(StrEnum):
     APPROVE = "approve"
+    ESCALATE = "escalate"  # one's own pending request becomes an emergency
     DENY = "deny"
     CANCEL = "cancel"
     USE = "use"
@@ -34,6 +38,7 @@ class Move(StrEnum):
 MOVES: Mapping[tuple[Status, Move], Status] = MappingProxyType(
     {
         (Status.PENDING, Move.APPROVE): Status.APPROVED,
+        (Status.PENDING, Move.ESCALATE): Status.APPROVED,
         (Status.PENDING, Move.DENY): Status.DENIED,
         (Status.PENDING, Move.CANCEL): Status.CANCELLED,
         (Status.APPROVED, Move.USE): Status.USED,

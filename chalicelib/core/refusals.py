@@ -94,6 +94,21 @@ class IdempotencyKeyReused(Refusal):
     title = "This Idempotency-Key came with another body before"
 
 
+class ReviewOverdue(Refusal):
+    slug = "review-overdue"
+    title = "An earlier emergency of yours was not reviewed in time"
+
+
+class AlreadyReviewed(Refusal):
+    slug = "already-reviewed"
+    title = "The emergency was reviewed already"
+
+
+class MayNotReview(Refusal):
+    slug = "may-not-review"
+    title = "You may not review this emergency"
+
+
 class TooManyOpen(Refusal):
     slug = "too-many-open"
     title = "You have too many open requests"

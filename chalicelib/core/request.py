@@ -33,6 +33,7 @@ class Ask:
     ticket: str | None = None
     scope: ScopeChoice | None = None
     session_policy: str | None = None
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,21 @@ class StageProgress:
     count: int
     who: Who
     approved_by: tuple[str, ...]
+
+
+class Verdict(StrEnum):
+    JUSTIFIED = "justified"
+    UNJUSTIFIED = "unjustified"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What somebody else found of an emergency, afterwards and for good."""
+
+    verdict: Verdict
+    by: str
+    at: datetime
+    comment: str
 
 
 class SessionStatus(StrEnum):
@@ -89,6 +105,8 @@ class Request:
     scope: the choice; session_policy: the permissions that approvers see (the scope's, filled in, or the caller's).
     rule, stages: the deciding rule; while pending they are worked out anew whenever they are shown.
     answer_by: the end of waiting for a decision; use_by: the end of waiting for the first use; window: once open.
+    break_glass: access without approval, which somebody of `reviewers` has to review by `review_by`.
+    escalated_because: why a pending request was made one.
     sessions_begun, last_begun: how many sessions were begun, and when the last ten were.
     catalogue_digest: of the catalogue that the ask was judged by.
     salt: what the history's commitments to reason and comments are salted with.
@@ -118,6 +136,11 @@ class Request:
     decision_comment: str | None = None
     use_by: datetime | None = None
     window: Window | None = None
+    break_glass: bool = False
+    reviewers: tuple[Who, ...] = ()
+    review_by: datetime | None = None
+    escalated_because: str | None = None
+    review: Review | None = None
     sessions_begun: int = 0
     last_begun: tuple[datetime, ...] = ()
     version: int = 0

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from chalicelib.core.catalogue import Catalogue, Effect, Role, Rule
-from chalicelib.core.principal import Principal
+from chalicelib.core.catalogue import BreakGlass, Catalogue, Effect, Role, Rule, Who
+from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import FieldError, Invalid, NotEligible, Refusal, TooLong
 from chalicelib.core.times import spoken
 
@@ -62,6 +62,44 @@ def _allowing(catalogue: Catalogue, principal: Principal, role_name: str) -> tup
     if role is None or not rules or any(rule.effect is Effect.DENY for rule in rules):
         raise not_eligible(role_name)
     return role, rules
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """How the glass may be broken: the deciding rule, and who reviews it afterwards and until when."""
+
+    role: Role
+    rule: str
+    max_duration: timedelta
+    reviewers: tuple[Who, ...]
+    review_within: timedelta
+
+
+def emergency(catalogue: Catalogue, principal: Principal, terms: Terms) -> Emergency:
+    """The way in for an emergency: of several the longest decides (of equals the first by name); all reviewers count.
+
+    Deny rules hold; approvals and the rule's own ticket and `who` do not. Raises what `decide` raises.
+    """
+    role = catalogue.roles.get(terms.role)
+    ways = catalogue.emergencies_for(principal, terms.role) if role else ()
+    denied = any(rule.effect is Effect.DENY for rule in catalogue.rules_for(principal, terms.role))
+    if role is None or denied or not ways or principal.kind is not Kind.HUMAN:
+        raise not_eligible(terms.role)
+    rule, glass = min(_glasses(ways), key=lambda way: (-way[1].max_duration, way[0].name))
+    if glass.require_mfa and not principal.mfa:
+        raise NotEligible(f"Breaking the glass by rule {rule.name!r} needs a second factor: sign in with one.")
+    if glass.require_ticket and terms.ticket is None:
+        message = f"rule {rule.name!r} asks for a ticket, also in an emergency"
+        raise Invalid(f"ticket: {message}.", (FieldError("ticket", message),))
+    if terms.duration is not None and terms.duration > glass.max_duration:
+        asked, allowed = spoken(terms.duration), spoken(glass.max_duration)
+        raise TooLong(f"{asked} asked, {allowed} in an emergency allowed by rule {rule.name!r}.")
+    reviewers = tuple(dict.fromkeys(each.reviewers for _, each in _glasses(ways)))
+    return Emergency(role, rule.name, glass.max_duration, reviewers, glass.review_within)
+
+
+def _glasses(rules: Iterable[Rule]) -> list[tuple[Rule, BreakGlass]]:
+    return [(rule, rule.break_glass) for rule in rules if rule.break_glass]
 
 
 def not_eligible(role_name: str) -> NotEligible:

@@ -26,6 +26,7 @@ Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-
 
 REQUEST_TAG = "daypass:request"
 TICKET_TAG = "daypass:ticket"
+BREAK_GLASS_TAG = "daypass:break-glass"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,8 @@ def plan(request: Request, role: Role, *, session_id: str, ends_at: datetime, no
     STS may lend for longer than what remains (900 s at least): the policy's wall, not the expiry, ends the access.
     """
     tags = {REQUEST_TAG: request.id}
+    if request.break_glass:
+        tags[BREAK_GLASS_TAG] = "true"
     if request.ticket is not None and fits_tag_value(request.ticket):
         tags[TICKET_TAG] = request.ticket
     return SessionPlan(

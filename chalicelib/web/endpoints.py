@@ -12,19 +12,21 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chalicelib.broker import asking, deciding, ending, lending, seeing
+from chalicelib.broker import asking, deciding, emergency, ending, lending, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import (
     AlreadyApprovedByYou,
+    AlreadyReviewed,
     ChangedMeanwhile,
     FieldError,
     GroupsOverage,
     IdempotencyKeyReused,
     Invalid,
     MayNotApprove,
+    MayNotReview,
     NotActive,
     NotCancellable,
     NotEligible,
@@ -34,6 +36,7 @@ from chalicelib.core.refusals import (
     NotYours,
     PassAsksForPass,
     Refusal,
+    ReviewOverdue,
     StsRefused,
     TooLarge,
     TooLong,
@@ -110,7 +113,7 @@ GATE_REFUSES = (Unauthenticated, PassAsksForPass, GroupsOverage, Unavailable, In
 BODY_REFUSES = (TooLarge, UnsupportedMediaType)
 DECISION_REFUSES = (NotFound, MayNotApprove, NotPending, ChangedMeanwhile)
 LENDING_REFUSES = (NotYours, NotActive, NotEligible, TooManySessions, StsRefused)
-ASKING_REFUSES = (NotEligible, IdempotencyKeyReused, TooManyOpen, TooLong, NotYet)
+ASKING_REFUSES = (NotEligible, IdempotencyKeyReused, TooManyOpen, ReviewOverdue, TooLong, NotYet)
 
 
 def health(catalogue: Catalogue | None) -> s.HealthView:
@@ -188,6 +191,17 @@ def approve(call: Call) -> Answer:
 
 def deny(call: Call) -> Answer:
     request = deciding.deny(call.world, call.principal, call.id, comment=call.body.comment)
+    return Answer(200, _shown(call, request))
+
+
+def escalate(call: Call) -> Answer:
+    request = emergency.escalate(call.world, call.principal, call.id, reason=call.body.reason)
+    return Answer(200, _shown(call, request))
+
+
+def review(call: Call) -> Answer:
+    found = call.body
+    request = emergency.review(call.world, call.principal, call.id, verdict=found.verdict, comment=found.comment)
     return Answer(200, _shown(call, request))
 
 
@@ -310,6 +324,24 @@ ENDPOINTS = (
         body=s.ReturnBody,
         answers={200: (s.RequestView,)},
         refuses=(NotFound, NotYours, NotActive, ChangedMeanwhile, NotYet),
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests/{id}/escalate",
+        summary="Make an emergency of your pending request",
+        view=escalate,
+        body=s.EscalateBody,
+        answers={200: (s.RequestView,)},
+        refuses=(NotFound, NotYours, NotEligible, NotPending, ReviewOverdue, TooLong, ChangedMeanwhile),
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests/{id}/review",
+        summary="Say whether somebody's emergency was justified",
+        view=review,
+        body=s.ReviewBody,
+        answers={200: (s.RequestView,)},
+        refuses=(NotFound, MayNotReview, AlreadyReviewed, ChangedMeanwhile),
     ),
     Endpoint(
         method="POST",

@@ -17,7 +17,7 @@ from chalicelib.core.ledger import Event
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import NotYet
-from chalicelib.core.request import Ask, Request, ScopeChoice, Session, SessionStatus, StageProgress
+from chalicelib.core.request import Ask, Request, Review, ScopeChoice, Session, SessionStatus, StageProgress, Verdict
 from chalicelib.core.times import stamp
 
 ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
@@ -77,12 +77,12 @@ class AskBody(In):
         Annotated[str | dict[str, Any], Field(union_mode="left_to_right"), AfterValidator(_policy_text)] | None
     ) = None
     starts_at: str | None = Field(default=None, description="Not built yet: 422 `not-yet`.")
-    break_glass: bool = Field(default=False, strict=True, description="Not built yet: 422 `not-yet` where true.")
+    break_glass: bool = Field(default=False, strict=True, description="Access now, approval never, review afterwards.")
     extends: str | None = Field(default=None, description="Not built yet: 422 `not-yet`.")
 
     def ask(self) -> Ask:
         """Raises NotYet for what is not built."""
-        for name in ("starts_at", "break_glass", "extends"):
+        for name in ("starts_at", "extends"):
             if getattr(self, name):
                 raise NotYet(f"{name} is not built yet. Leave it out.")
         assert self.session_policy is None or isinstance(self.session_policy, str)
@@ -93,6 +93,7 @@ class AskBody(In):
             ticket=self.ticket,
             scope=ScopeChoice(self.scope.name, self.scope.parameters) if self.scope else None,
             session_policy=self.session_policy,
+            break_glass=self.break_glass,
         )
 
 
@@ -102,6 +103,15 @@ class ApproveBody(In):
 
 
 class DenyBody(In):
+    comment: Text
+
+
+class EscalateBody(In):
+    reason: Reason
+
+
+class ReviewBody(In):
+    verdict: Verdict
     comment: Text
 
 
@@ -272,7 +282,7 @@ class RoleList(Out):
 
 
 class DryRunView(Out):
-    would: Literal["auto-approved", "needs-approval", "not-eligible"]
+    would: Literal["auto-approved", "needs-approval", "break-glass", "not-eligible"]
     rule: str | None
     stages: list[StageView]
     max_duration_seconds: int | None
@@ -307,6 +317,17 @@ class SessionView(Out):
     expires_at: Instant
 
 
+class ReviewView(Out):
+    verdict: Verdict
+    by: str
+    at: Instant
+    comment: str
+
+    @classmethod
+    def of(cls, review: Review) -> ReviewView:
+        return cls(verdict=review.verdict, by=review.by, at=review.at, comment=review.comment)
+
+
 class RequestSummary(Out):
     """A request as lists show it: without policy and sessions."""
 
@@ -333,6 +354,9 @@ class RequestSummary(Out):
     use_by: Instant | None = None
     starts_at: Instant | None = None
     ends_at: Instant | None = None
+    review_by: Instant | None = None
+    escalated_because: str | None = None
+    review: ReviewView | None = None
     catalogue_digest: str
     version: int
 
@@ -372,6 +396,9 @@ def _summary(request: Request, now: datetime) -> dict[str, Any]:
         "use_by": request.use_by,
         "starts_at": request.window.starts_at if request.window else None,
         "ends_at": request.window.ends_at if request.window else None,
+        "review_by": request.review_by,
+        "escalated_because": request.escalated_because,
+        "review": ReviewView.of(request.review) if request.review else None,
     }
     return {
         "id": request.id,
@@ -387,7 +414,7 @@ def _summary(request: Request, now: datetime) -> dict[str, Any]:
         "scope": ScopeBody(name=request.scope.name, parameters=dict(request.scope.parameters))
         if request.scope
         else None,
-        "break_glass": False,
+        "break_glass": request.break_glass,
         "rule": request.rule,
         "stages": [StageView.of(stage) for stage in request.stages],
         "approvals": [ApprovalView(by=a.by, at=a.at, comment=a.comment) for a in request.approvals],

@@ -29,7 +29,10 @@ class Chapter:
 ROLES: Mapping[str, tuple[str, str]] = {
     "sandbox-admin": ("sandbox", "engineering, at once, up to 8 h"),
     "payments-read": ("payments-prod", "engineering and sre, at once, up to 4 h"),
-    "payments-admin": ("payments-prod", "sre, after a yes of sre-leads, up to 4 h; never contractors"),
+    "payments-admin": (
+        "payments-prod",
+        "sre, after a yes of sre-leads, up to 4 h; on call at once, up to 1 h; never contractors",
+    ),
     "data-export": ("data-prod", "engineering, for one bucket, after a yes of sre-leads and of security, up to 2 h"),
     "deploy": ("payments-prod", "the robot, at once, up to 1 h"),
 }
@@ -130,6 +133,23 @@ def chapters(stage: Stage, path: Path | None) -> tuple[Chapter, ...]:
                 ),
                 Step("daypass return $REQUEST", (r"\breturned\b",)),
                 Step("daypass credentials $REQUEST", (r"is returned",), refused=True),
+            ),
+        ),
+        Chapter(
+            "An emergency: Carol, who is on call, gets in at once. Dave of security reviews it afterwards.",
+            (
+                Step('daypass break-glass payments-admin 30m "payments are down, refunds pile up"', (r"an emergency",)),
+                Step("aws s3 ls s3://payments-files", (r"readme\.txt",)),
+                Step(
+                    "REQUEST=$(daypass list --mine --state active | awk 'NR == 2 { print $1 }'); echo $REQUEST",
+                    (r"^\w{8}$",),
+                ),
+                Step('daypass review $REQUEST justified "it was me"', (r"your own emergency",), refused=True),
+                _as("dave"),
+                Step(
+                    'daypass review $REQUEST justified "saw it on the pager"', (r"justified, says dave@example\.com",)
+                ),
+                Step("daypass show $REQUEST", (r"break_glass\.opened +carol", r"break_glass\.reviewed +dave")),
             ),
         ),
     )

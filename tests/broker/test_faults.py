@@ -12,20 +12,22 @@ from typing import Any
 
 import pytest
 
-from chalicelib.broker import asking, deciding, ending, lending
+from chalicelib.broker import asking, deciding, emergency, ending, lending
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
 from chalicelib.core.life import OPEN
 from chalicelib.core.refusals import (
     AlreadyApprovedByYou,
+    AlreadyReviewed,
     NotActive,
     NotCancellable,
     NotPending,
     StsRefused,
     Unavailable,
 )
-from tests.people import ALICE, CAROL, FRANK
+from chalicelib.core.request import Verdict
+from tests.people import ALICE, CAROL, DAVE, FRANK
 from tests.stage import Stage, an_ask
 
 KEY = IdempotencyKey("POST /x", "k-1")
@@ -102,6 +104,19 @@ def _cancel(world: World, stage: Stage) -> object:
     return ending.cancel(world, CAROL, only(stage))
 
 
+def _escalate(world: World, stage: Stage) -> object:
+    return emergency.escalate(world, CAROL, only(stage), reason="nobody answers and it burns")
+
+
+def _break_glass(world: World, stage: Stage) -> object:
+    fire = an_ask(reason="payments are down for everybody", break_glass=True)
+    return lending.ask_and_lend(world, CAROL, fire, KEY)
+
+
+def _review(world: World, stage: Stage) -> object:
+    return emergency.review(world, DAVE, only(stage), verdict=Verdict.JUSTIFIED, comment="I saw the pages")
+
+
 def _return(world: World, stage: Stage) -> object:
     return ending.give_back(world, CAROL, only(stage))
 
@@ -127,6 +142,10 @@ def approved(stage: Stage) -> None:
     stage.approved()
 
 
+def burning(stage: Stage) -> None:
+    _break_glass(stage.world, stage)
+
+
 def used(stage: Stage) -> None:
     stage.lent(stage.approved())
 
@@ -138,11 +157,14 @@ USE_CASES = {
     "deny": (pending, _deny, 2),
     "cancel": (approved, _cancel, 2),
     "return": (used, _return, 2),
+    "break-glass": (nothing, _break_glass, 3),
+    "escalate": (pending, _escalate, 2),
+    "review": (burning, _review, 2),
     "first use": (approved, _lend, 4),
     "later use": (used, _lend, 4),
 }
 # The number of the call, from 0, that goes to STS and not to the table.
-STS_CALL = {"ask-and-lend": 1, "first use": 2, "later use": 2}
+STS_CALL = {"ask-and-lend": 1, "break-glass": 1, "first use": 2, "later use": 2}
 CASES = [
     pytest.param(name, number, fault, id=f"{name}: call {number + 1}, {fault.value}")
     for name, (_, _, calls) in USE_CASES.items()
@@ -182,7 +204,7 @@ def goes_on(act: Callable[[World, Stage], object], stage: Stage) -> None:
     """The same call again does it, or is told that it is done already."""
     try:
         outcome = act(stage.world, stage)
-    except (NotPending, AlreadyApprovedByYou, NotCancellable, NotActive):
+    except (NotPending, AlreadyApprovedByYou, AlreadyReviewed, NotCancellable, NotActive):
         return
     if isinstance(outcome, Credentials):
         keys = {session.access_key_id for session in sessions(stage)}

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from chalicelib.broker import asking, deciding, ending, lending, seeing
+from chalicelib.broker import asking, deciding, emergency, ending, lending, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.life import MOVES, State, Status
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import Refusal
-from chalicelib.core.request import Request, ScopeChoice
+from chalicelib.core.request import Request, ScopeChoice, Verdict
 from chalicelib.core.times import read_stamp
 from tests.fakes import Effect
 from tests.people import PEOPLE, now_in
@@ -86,6 +86,32 @@ class Stories(RuleBasedStateMachine):
             assert who.id != self.stage.request(id).requester.id
             assert who.kind is Kind.HUMAN
 
+    @rule(target=requests, who=people, length=lengths)
+    def break_the_glass(self, who: Principal, length: timedelta):
+        fire = an_ask("payments-admin", length, reason="payments are down for everybody", break_glass=True)
+        try:
+            outcome = lending.ask_and_lend(self.stage.world, who, fire, None)
+        except Refusal:
+            return multiple()
+        assert isinstance(outcome, Credentials)
+        self.handed_out.append(outcome)
+        return outcome.request_id
+
+    @rule(id=requests, who=people)
+    def escalate(self, id: str, who: Principal) -> None:
+        with suppress(Refusal):
+            emergency.escalate(self.stage.world, who, id, reason="nobody answers and it burns")
+            assert who.id == self.stage.request(id).requester.id
+
+    @rule(id=requests, who=people, verdict=st.sampled_from(Verdict))
+    def review(self, id: str, who: Principal, verdict: Verdict) -> None:
+        before = self.stage.request(id)
+        with suppress(Refusal):
+            emergency.review(self.stage.world, who, id, verdict=verdict, comment="seen")
+            assert before.break_glass
+            assert before.review is None
+            assert who.id != before.requester.id
+
     @rule(id=requests, who=people, fate=st.sampled_from(["lent", "refused", "lost", "unanswered"]))
     def lend(self, id: str, who: Principal, fate: str) -> None:
         if fate == "refused":
@@ -139,6 +165,12 @@ class Stories(RuleBasedStateMachine):
     def in_two(step: tuple[Status, Status], allowed: set[tuple[Status, Status]]) -> bool:
         before, after = step
         return any((before, between) in allowed and (between, after) in allowed for between in Status)
+
+    @invariant()
+    def nobody_uses_what_neither_approvals_nor_an_emergency_gave(self) -> None:
+        for request in self.everything():
+            if request.status is Status.USED and request.stages:
+                assert request.approvals
 
     @invariant()
     def what_is_final_stays_final(self) -> None:

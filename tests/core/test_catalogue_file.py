@@ -305,7 +305,6 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nmax_per_day = 3', f"{SRE}.max_per_day", "not built yet"),
     ("[auditors]", "[directories.x]\n[auditors]", "directories", "not built yet"),
     ("[auditors]", "[organization]\n[auditors]", "organization", "not built yet"),
-    ('"24h" }', '"24h", ticket = true }', f"{SRE}.break_glass.ticket", "not built yet"),
     ('via = "role"', 'via = "oidc"', "roles.reader.via", "not built yet"),
     ('via = "role"', 'via = "saml"', "roles.reader.via", "must be 'role' or 'oidc'"),
     # issuers

@@ -33,6 +33,44 @@ def approved(api: Api) -> str:
     return id
 
 
+FIRE = {**ASK, "reason": "payments are down for everybody", "break_glass": True}
+WHY = {"reason": "nobody answers and it burns"}
+REVIEW = {"verdict": "justified", "comment": "I saw the pages"}
+
+
+def reviewed(api: Api) -> str:
+    id = asked(api, FIRE)
+    assert api.call("POST", f"/v1/requests/{id}/review", REVIEW, who=DAVE).status == 200
+    return id
+
+
+def test_an_emergency_is_asked_for_used_and_reviewed() -> None:
+    api = Api()
+    lent = api.call("POST", "/v1/credentials", FIRE)
+    assert (lent.status, set(lent.json)) == (200, CREDENTIALS_KEYS)
+    id = lent.json["RequestId"]
+    shown = api.call("GET", f"/v1/requests/{id}", who=DAVE).json
+    assert (shown["break_glass"], shown["review_by"], shown["stages"]) == (True, "2031-03-06T12:00:00Z", [])
+    assert "review" not in shown
+    found = api.call("POST", f"/v1/requests/{id}/review", REVIEW, who=DAVE).json["review"]
+    assert found == {**REVIEW, "by": DAVE.id, "at": "2031-03-05T12:00:00Z"}
+
+
+def test_a_pending_request_is_escalated() -> None:
+    api = Api()
+    answer = api.call("POST", f"/v1/requests/{asked(api)}/escalate", WHY).json
+    assert (answer["state"], answer["break_glass"], answer["escalated_because"]) == ("ready", True, WHY["reason"])
+
+
+def test_an_overdue_review_is_a_409_that_names_it() -> None:
+    api = Api()
+    id = asked(api, FIRE)
+    api.stage.pass_time(24 * HOUR)
+    answer = api.call("POST", "/v1/credentials", FIRE)
+    assert (answer.status, answer.slug) == (409, "review-overdue")
+    assert id in answer.json["detail"]
+
+
 def test_every_refusal_has_a_status() -> None:
     assert set(STATUS) == set(Refusal.__subclasses__())
 
@@ -179,7 +217,16 @@ def test_ask_and_issue_answers_200_with_credentials_or_202_with_the_request() ->
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/credentials", who=FRANK), 403, "not-yours"),
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/return", {}), 409, "not-active"),
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/return", {"cut": True}), 422, "not-yet"),
-        (lambda api: api.call("POST", "/v1/requests", {**ASK, "break_glass": True}), 422, "not-yet"),
+        (lambda api: api.call("POST", "/v1/requests", {**FIRE, "reason": "too short"}), 422, "invalid"),
+        (lambda api: api.call("POST", "/v1/requests", FIRE, who=BOB), 403, "not-eligible"),
+        (lambda api: api.call("POST", f"/v1/requests/{asked(api, FIRE)}/review", REVIEW), 403, "may-not-review"),
+        (
+            lambda api: api.call("POST", f"/v1/requests/{reviewed(api)}/review", REVIEW, who=DAVE),
+            409,
+            "already-reviewed",
+        ),
+        (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/escalate", WHY), 409, "not-pending"),
+        (lambda api: api.call("POST", f"/v1/requests/{asked(api)}/escalate", WHY, who=FRANK), 403, "not-yours"),
         (lambda api: api.call("POST", "/v1/requests", {**ASK, "extends": "01K"}), 422, "not-yet"),
         (lambda api: api.call("POST", "/v1/requests", {**ASK, "starts_at": "2031-01-01T00:00:00Z"}), 422, "not-yet"),
     ],

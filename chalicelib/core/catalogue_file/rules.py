@@ -100,6 +100,8 @@ def _break_glass(shape: BreakGlassShape, place: str, people: People, say: Say) -
         review_within=length(
             shape.review_within, f"{place}.review_within", say, least=SHORTEST_WINDOW, most=_LONGEST_REVIEW
         ),
+        require_mfa=shape.mfa,
+        require_ticket=shape.ticket,
     )
 
 
