@@ -101,7 +101,9 @@ def roles(items: Sequence[Json]) -> str:
         scoped = "a scope" if item.get("require_scope") else ""
         ways = " or ".join(dict.fromkeys(stages(term.get("stages", [])) or "at once" for term in terms))
         scopes = ", ".join(plain(scope.get("name")) for scope in item.get("scopes", []))
-        needs = "; ".join(part for part in (ways, f"needs {scoped}: {scopes}" if scoped else "") if part)
+        glass = item.get("break_glass")
+        burning = f"in an emergency at once, up to {length(glass.get('max_duration_seconds'))}" if glass else ""
+        needs = "; ".join(part for part in (ways, f"needs {scoped}: {scopes}" if scoped else "", burning) if part)
         rows.append((item.get("role", ""), _account(item), length(longest), needs))
     return columns(("ROLE", "ACCOUNT", "UP TO", "AFTER"), rows)
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from chalicelib.broker.ports import Page, World
 from chalicelib.core import approvals
-from chalicelib.core.catalogue import Catalogue, Role, Rule
+from chalicelib.core.catalogue import BreakGlass, Catalogue, Role, Rule
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import State, Status
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import NotFound
 from chalicelib.core.request import Approval, Request, Session
-from chalicelib.core.rules import Terms, objection, ways_in
+from chalicelib.core.rules import Terms, glasses, objection, ways_in
 
 
 def admitting_today(catalogue: Catalogue, request: Request) -> tuple[Rule, ...]:
@@ -138,10 +138,11 @@ def _waits_for(catalogue: Catalogue, request: Request, principal: Principal, sta
 
 @dataclass(frozen=True, slots=True)
 class Requestable:
-    """A role that a principal may request, and the rules that let them."""
+    """A role that a principal may request, the rules that let them, and the terms of an emergency."""
 
     role: Role
     rules: tuple[Rule, ...]
+    glass: BreakGlass | None
 
 
 def requestable(world: World, principal: Principal, *, q: str, after: str | None, limit: int) -> Page[Requestable]:
@@ -155,9 +156,10 @@ def requestable(world: World, principal: Principal, *, q: str, after: str | None
     items: list[Requestable] = []
     for name in names:
         rules = ways_in(catalogue, principal, name)
-        if not rules:
+        emergencies = glasses(catalogue, principal, name)
+        if not rules and not emergencies:
             continue
         if len(items) == limit:
             return Page(tuple(items), items[-1].role.name)
-        items.append(Requestable(catalogue.roles[name], rules))
+        items.append(Requestable(catalogue.roles[name], rules, emergencies[0][1] if emergencies else None))
     return Page(tuple(items), None)

@@ -80,12 +80,10 @@ def emergency(catalogue: Catalogue, principal: Principal, terms: Terms) -> Emerg
 
     Deny rules hold; approvals and the rule's own ticket and `who` do not. Raises what `decide` raises.
     """
-    role = catalogue.roles.get(terms.role)
-    ways = catalogue.emergencies_for(principal, terms.role) if role else ()
-    denied = any(rule.effect is Effect.DENY for rule in catalogue.rules_for(principal, terms.role))
-    if role is None or denied or not ways or principal.kind is not Kind.HUMAN:
+    ways = glasses(catalogue, principal, terms.role)
+    if not ways:
         raise not_eligible(terms.role)
-    rule, glass = min(_glasses(ways), key=lambda way: (-way[1].max_duration, way[0].name))
+    rule, glass = ways[0]
     if glass.require_mfa and not principal.mfa:
         raise NotEligible(f"Breaking the glass by rule {rule.name!r} needs a second factor: sign in with one.")
     if glass.require_ticket and terms.ticket is None:
@@ -94,12 +92,19 @@ def emergency(catalogue: Catalogue, principal: Principal, terms: Terms) -> Emerg
     if terms.duration is not None and terms.duration > glass.max_duration:
         asked, allowed = spoken(terms.duration), spoken(glass.max_duration)
         raise TooLong(f"{asked} asked, {allowed} in an emergency allowed by rule {rule.name!r}.")
-    reviewers = tuple(dict.fromkeys(each.reviewers for _, each in _glasses(ways)))
-    return Emergency(role, rule.name, glass.max_duration, reviewers, glass.review_within)
+    reviewers = tuple(dict.fromkeys(each.reviewers for _, each in ways))
+    return Emergency(catalogue.roles[terms.role], rule.name, glass.max_duration, reviewers, glass.review_within)
 
 
-def _glasses(rules: Iterable[Rule]) -> list[tuple[Rule, BreakGlass]]:
-    return [(rule, rule.break_glass) for rule in rules if rule.break_glass]
+def glasses(catalogue: Catalogue, principal: Principal, role_name: str) -> tuple[tuple[Rule, BreakGlass], ...]:
+    """The rules by which the principal may break the glass for the role, the deciding one first; none where denied."""
+    rules = catalogue.rules_for(principal, role_name)
+    if principal.kind is not Kind.HUMAN or role_name not in catalogue.roles:
+        return ()
+    if any(rule.effect is Effect.DENY for rule in rules):
+        return ()
+    found = [(rule, rule.break_glass) for rule in catalogue.emergencies_for(principal, role_name) if rule.break_glass]
+    return tuple(sorted(found, key=lambda way: (-way[1].max_duration, way[0].name)))
 
 
 def not_eligible(role_name: str) -> NotEligible:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from chalicelib.broker.asking import DryRun
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.seeing import Requestable
-from chalicelib.core.catalogue import Issuer, Who
+from chalicelib.core.catalogue import BreakGlass, Issuer, Who
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
@@ -236,6 +236,15 @@ class TermsView(Out):
     ticket: str | None = None
 
 
+class BreakGlassView(Out):
+    """The terms of an emergency: at once, reviewed by somebody else within `review_within_seconds`."""
+
+    max_duration_seconds: int
+    review_within_seconds: int
+    mfa: bool
+    ticket: bool
+
+
 class ScopeView(Out):
     """A scope and the regular expression that each of its parameters must match in full."""
 
@@ -251,6 +260,7 @@ class RoleView(Out):
     require_scope: bool
     scopes: list[ScopeView]
     terms: list[TermsView]
+    break_glass: BreakGlassView | None = None
 
     @classmethod
     def of(cls, item: Requestable) -> RoleView:
@@ -273,7 +283,17 @@ class RoleView(Out):
             require_scope=role.require_scope,
             scopes=[ScopeView(name=s.name, parameters=dict(s.parameters)) for s in role.scopes.values()],
             terms=terms,
+            **({"break_glass": _glass(item.glass)} if item.glass else {}),
         )
+
+
+def _glass(glass: BreakGlass) -> BreakGlassView:
+    return BreakGlassView(
+        max_duration_seconds=int(glass.max_duration.total_seconds()),
+        review_within_seconds=int(glass.review_within.total_seconds()),
+        mfa=glass.require_mfa,
+        ticket=glass.require_ticket,
+    )
 
 
 class RoleList(Out):

@@ -133,6 +133,8 @@ def test_the_shown_stages_follow_todays_catalogue_while_it_waits() -> None:
         (CAROL, ["payments-admin", "payments-read"]),
         (ROBOT, ["deploy"]),
         (FRANK, []),
+        (now_in(EVE, "oncall"), ["payments-admin"]),
+        (now_in(EVE, "oncall", "contractors"), []),
         (now_in(EVE, "sre", "contractors"), ["payments-read"]),
     ],
 )

@@ -181,6 +181,12 @@ def test_roles_tell_the_terms() -> None:
     assert (admin["role"], admin["account"], admin["account_id"]) == ("payments-admin", "payments-prod", "222222222222")
     [terms] = admin["terms"]
     assert (terms["rule"], terms["max_duration_seconds"], terms["mfa"]) == ("sre administer payments", 14400, True)
+    assert admin["break_glass"] == {
+        "max_duration_seconds": 3600,
+        "review_within_seconds": 86400,
+        "mfa": True,
+        "ticket": False,
+    }
     [export] = Api().call("GET", "/v1/roles?q=export", who=ALICE).json["items"]
     assert export["scopes"] == [{"name": "one-bucket", "parameters": {"bucket": "[a-z0-9.-]{3,63}"}}]
     assert "external" not in json.dumps([admin, export])
