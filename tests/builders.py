@@ -18,10 +18,12 @@ from chalicelib.core.request import (
     Approval,
     Change,
     Request,
+    Review,
     ScopeChoice,
     Session,
     SessionStatus,
     StageProgress,
+    Verdict,
 )
 from chalicelib.core.session import SessionPlan
 
@@ -197,6 +199,10 @@ _requests = st.builds(
     decision_comment=st.none() | texts,
     use_by=st.none() | instants,
     window=st.none() | windows,
+    reviewers=_tuples(whos),
+    review_by=st.none() | instants,
+    escalated_because=st.none() | texts,
+    review=st.none() | st.builds(Review, verdict=st.sampled_from(Verdict), by=texts, at=instants, comment=texts),
     sessions_begun=st.integers(0, 1000),
     last_begun=_tuples(instants),
     version=st.integers(1, 10**9),
