@@ -18,7 +18,7 @@ class CatalogueSource:
     def __init__(self, path: Path, parse: Callable[[str], Catalogue]) -> None:
         self._path = path
         self._parse = parse
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, int] | str | None = "nothing yet"
         self._good: Catalogue | None = None
 
     def __call__(self) -> Catalogue:

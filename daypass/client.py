@@ -135,7 +135,7 @@ class Client:
     ) -> Iterator[Json]:
         """The visible requests that pass every filter, newest first; those to approve: the next to lapse first."""
         query = {"mine": "true" if mine else None, "to_approve": "true" if to_approve else None}
-        given = {name: value for name, value in {**query, "state": state, "role": role}.items() if value}
+        given = {name: value for name, value in {**query, "state": state, "role": role}.items() if value is not None}
         return islice(self._pages("/v1/requests", given, limit), limit)
 
     def request(self, request_id: str) -> Json:
@@ -169,7 +169,7 @@ class Client:
 
     def find(self, ending: str, *, mine: bool = False) -> str:
         """The id of the one visible request that ends in `ending`, among the newest 500."""
-        wanted = ending.upper()
+        wanted = _checked_ending(ending)
         if len(wanted) == _ID_LENGTH:
             return wanted
         found = [request["id"] for request in self.requests(mine=mine, limit=SEARCHED)]
@@ -333,13 +333,20 @@ _SLUG_WITHOUT_PROBLEM: Mapping[int, str] = {401: "unauthenticated", 429: "thrott
 
 def only_ending(ending: str, ids: Sequence[str]) -> str:
     """The one id that ends so. Raises DaypassError where there is none or more than one."""
-    found = [known for known in ids if known.endswith(ending.upper())]
+    found = [known for known in ids if known.endswith(_checked_ending(ending))]
     if len(found) == 1:
         return found[0]
     if not found:
         raise DaypassError(f"No request that you may see ends in {ending}.", slug="no-such-request")
     named = ", ".join(found[:5]) + (" and more" if len(found) > 5 else "")
     raise DaypassError(f"{len(found)} requests end in {ending}: {named}. Write more of the id.", slug="ambiguous")
+
+
+def _checked_ending(ending: str) -> str:
+    """The ending as ids are written. Raises DaypassError for an empty one, which every id would have."""
+    if not (ending.isascii() and ending.isalnum()):
+        raise DaypassError(f"{ending!r} is no ending of an id: write letters and digits.", slug="no-such-request")
+    return ending.upper()
 
 
 def _worth_repeating(error: DaypassError) -> bool:
@@ -385,8 +392,8 @@ def _seconds(header: str | None) -> float | None:
 
 def _checked_url(url: str) -> str:
     """The address without a slash at its end. A token goes over TLS, or stays on this machine."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         whole = bool(parts.hostname) and parts.scheme in ("http", "https") and (parts.port is None or parts.port > 0)
     except ValueError:
         whole = False

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 DONE, ERROR, DENIED, NOT_ELIGIBLE, INTERRUPTED = 0, 1, 2, 3, 130
 _EXIT: Final = {"not-eligible": NOT_ELIGIBLE}
 _TOKEN_SECONDS: Final = 120
-_DURATION = re.compile(r"(?:([0-9]{1,3})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s?)?", re.ASCII)
+# Bare digits are seconds only where they stand alone: 1h30 could mean anything.
+_DURATION = re.compile(r"(?:([0-9]{1,3})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s)?|([0-9]{1,7})", re.ASCII)
 _PROCESS: Final = ("Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId")
 _USABLE: Final = ("active", "ready", "scheduled", "pending")  # the most usable first
 _ENV: Final = {
@@ -290,7 +291,8 @@ def run(arguments: Sequence[str]) -> int:
     except _Stop as stop:
         return _said(str(stop), stop.code)
     except DaypassError as error:
-        fields = "".join(f" {each['field']}: {each['message']}." for each in error.errors)
+        told = [f"{each['field']}: {each['message']}" for each in error.errors]
+        fields = "".join(f" {each}." for each in told if each not in error.detail)
         return _said(error.detail + fields, _EXIT.get(error.slug, ERROR))
     except TyperException as misuse:
         return _said(misuse.format_message() or "See `daypass --help`.", ERROR)
@@ -358,6 +360,8 @@ def _lent(client: Client, what: str) -> Json:
 
 def _named(client: Client, what: str) -> str:
     """The id that is meant: of the most usable of your requests for a role of that name, else of one that ends so."""
+    if not what:
+        raise _Stop("Name a request, or a role that you were given: what was given is empty.")
     if len(what) == 26 and what.isalnum():
         return what.upper()
     best: Json | None = None
@@ -403,8 +407,8 @@ def _seconds(text: str) -> int:
     match = _DURATION.fullmatch(text.strip().lower())
     if match is None or not any(match.groups()):
         raise _Stop(f"{showing.plain(text)!r} is not a duration: write 2h, 90m, 1h30m or seconds.")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    hours, minutes, seconds, bare = (int(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds + bare
 
 
 def _parameters(scope: str | None, given: Iterable[str]) -> dict[str, str]:

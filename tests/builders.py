@@ -37,7 +37,7 @@ _ids = itertools.count(1)
 
 def an_id() -> str:
     """Shaped like a ULID, never the same twice, and greater than all before it."""
-    return f"01K{next(_ids):023d}"
+    return f"01K{next(_ids):07d}{0:016d}"
 
 
 def a_principal(id: str = "alice@example.com", **changed: Any) -> Principal:

@@ -65,3 +65,9 @@ def test_a_file_that_cannot_be_read_leaves_the_last_good_one(tmp_path: Path, dam
 def test_where_there_never_was_a_good_one_nothing_is_decided(tmp_path: Path, text: str | None) -> None:
     with pytest.raises(Unavailable, match="no usable catalogue"):
         a_source(tmp_path / "c.toml", text)()
+
+
+def test_a_catalogue_that_is_not_there_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="daypass"), pytest.raises(Unavailable):
+        CatalogueSource(tmp_path / "none.toml", read_example)()
+    assert [record.message for record in caplog.records] == ["catalogue_unreadable"]

@@ -19,10 +19,11 @@ from chalicelib.core.refusals import (
     ChangedMeanwhile,
     FieldError,
     Invalid,
+    NotEligible,
     NotPending,
 )
 from chalicelib.core.request import Approval, Change, Request
-from chalicelib.core.session import long_enough
+from chalicelib.core.session import as_asked, long_enough
 from chalicelib.core.times import spoken
 
 TRIES = 10
@@ -69,6 +70,10 @@ def approve(
         yes = Approval(by=principal.id, at=now, comment=comment, qualifies=approvals.qualifies(rules, principal))
         if refusal := approvals.may_approve(request, rules, yes):
             raise refusal
+        role = catalogue.roles[request.role]
+        long_enough(role, shortened)
+        if not as_asked(role, request):
+            raise NotEligible("The role or its scope was changed since this was asked for: it has to be asked anew.")
         return _approved(request, rules, yes, shortened, now)
 
     return transition(world, principal, request_id, step)
@@ -101,7 +106,6 @@ def _decidable(
         rules = admitting_today(catalogue, replace(request, duration=duration))
         if refusal := approvals.may_decide(request, rules, principal):
             raise refusal
-        long_enough(catalogue.roles[request.role], duration)
         return rules
     if request.expired_because(now) is Expired.UNANSWERED:
         raise NotPending("Nobody answered this request in time: it has expired. The requester may ask again.")
@@ -112,7 +116,7 @@ def _shortened(request: Request, duration: timedelta | None) -> timedelta:
     if duration is None:
         return request.duration
     if duration > request.duration:
-        message = f"{spoken(request.duration)} was asked: an approval may shorten that, never lengthen it"
+        message = f"{spoken(request.duration)} is what is left: an approval may shorten that, never lengthen it"
         raise Invalid(f"duration_seconds: {message}.", (FieldError("duration_seconds", message),))
     return duration
 

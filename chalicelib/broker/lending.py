@@ -22,6 +22,7 @@ from chalicelib.core.ledger import Detail, EventType
 from chalicelib.core.life import Expired, Move, State, Status, Window, moved
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import (
+    Invalid,
     NotActive,
     NotEligible,
     NotYours,
@@ -31,11 +32,14 @@ from chalicelib.core.refusals import (
 )
 from chalicelib.core.request import Ask, Change, Request, Session, SessionStatus
 from chalicelib.core.rules import Terms, emergency
-from chalicelib.core.session import SessionPlan, permissions, plan
+from chalicelib.core.session import SessionPlan, as_asked, long_enough, plan
 from chalicelib.core.times import stamp
 
 TRIES = 40
 """Issuances of one request try again on conflict. More than ten a minute are refused, so forty tries are enough."""
+
+PATIENCE = timedelta(seconds=10)
+"""From the call's beginning to asking STS: with STS's own 11 s and a last write all ends within API Gateway's 29 s."""
 
 A_MINUTE = timedelta(minutes=1)
 MOST_A_MINUTE = 10
@@ -75,6 +79,7 @@ class _Begun:
     session: Session
     plan: SessionPlan
     ends_at: datetime
+    asked_at: datetime
 
 
 def lend(world: World, principal: Principal, request_id: str) -> Credentials:
@@ -83,9 +88,10 @@ def lend(world: World, principal: Principal, request_id: str) -> Credentials:
     Raises NotFound, NotYours, NotActive, NotEligible (judged by today's catalogue and groups), TooManySessions,
     StsRefused and Unavailable. Whatever is raised, no credentials are out.
     """
+    asked_at = world.now()
     request = visible(world, principal, world.requests.get(request_id), request_id)
     for _ in range(TRIES):
-        begun = _begin(world, principal, Change(request, request))
+        begun = _begin(world, principal, Change(request, request), asked_at)
         try:
             world.requests.commit(begun.change)
         except Stale:
@@ -107,7 +113,7 @@ def ask_and_lend(world: World, principal: Principal, wish: Ask, key: Idempotency
         if not asked.replayed:
             return asked.request
     else:
-        begun = _begin(world, principal, change)
+        begun = _begin(world, principal, change, now)
         asked = record(world, principal, wish, key, begun.change, now)
         if not asked.replayed:
             return _finish(world, begun)
@@ -122,7 +128,7 @@ def _again(world: World, request_id: str) -> Request:
     return request
 
 
-def _begin(world: World, principal: Principal, change: Change) -> _Begun:
+def _begin(world: World, principal: Principal, change: Change, asked_at: datetime) -> _Begun:
     """The transition that puts a new session on the record, not stored yet, and what STS will be asked for."""
     now = world.now()
     request = change.after
@@ -133,6 +139,7 @@ def _begin(world: World, principal: Principal, change: Change) -> _Begun:
     ends_at = min(window.ends_at, window.starts_at + way.max_duration)
     if now >= ends_at:
         raise NotActive(f"Rule {way.rule!r} allows less than it did: this access ended at {stamp(ends_at)}.")
+    _outlived_by_nothing(way.role, ends_at - window.starts_at)
     session_id = world.new_id()
     planned = plan(request, way.role, session_id=session_id, ends_at=ends_at, now=now)
     session = Session(id=session_id, session_name=planned.session_name, begun_at=now)
@@ -156,7 +163,15 @@ def _begin(world: World, principal: Principal, change: Change) -> _Begun:
         sessions_begun=request.sessions_begun + 1,
         last_begun=(*request.last_begun, now)[-MOST_A_MINUTE:],
     )
-    return _Begun(issuing, session, planned, ends_at)
+    return _Begun(issuing, session, planned, ends_at, asked_at)
+
+
+def _outlived_by_nothing(role: Role, access: timedelta) -> None:
+    """Raises NotEligible where today's limits leave less than a role needs whose sessions log in elsewhere."""
+    try:
+        long_enough(role, access)
+    except Invalid as refusal:
+        raise NotEligible(f"Today's rule leaves too little: {refusal.detail}") from None
 
 
 def _usable(request: Request, principal: Principal, now: datetime) -> None:
@@ -185,10 +200,8 @@ def _judged_again(catalogue: Catalogue, request: Request, principal: Principal) 
     """By what the request may be used today. Raises NotEligible."""
     rule, longest = _way_in(catalogue, request, principal)
     role = catalogue.roles[request.role]
-    if role.arn != request.role_arn:
-        raise NotEligible("The role was moved since this was asked for: ask again.")
-    if permissions(role, request.scope, None if request.scope else request.session_policy) != request.session_policy:
-        raise NotEligible("The scope was changed since this was asked for: ask again.")
+    if not as_asked(role, request):
+        raise NotEligible("The role or its scope was changed since this was asked for: ask again.")
     return _Way(role, rule, longest)
 
 
@@ -206,6 +219,9 @@ def _way_in(catalogue: Catalogue, request: Request, principal: Principal) -> tup
 
 
 def _finish(world: World, begun: _Begun) -> Credentials:
+    if world.now() - begun.asked_at > PATIENCE:
+        _failed(world, begun, {"code": "too-late"}, certain=True)
+        raise Unavailable("The table took too long: STS was not asked. Nothing was lent; try again.")
     try:
         lent = world.lender.lend(begun.plan)
     except StsRefused as refusal:
@@ -255,6 +271,8 @@ def _issued(world: World, begun: _Begun, lent: Lent) -> None:
     def issued(request: Request) -> Change:
         if request.status is not Status.USED or request.window != opened.window:
             raise NotActive(f"The request was {request.status} while the session was made: it is not handed out.")
+        if now >= begun.ends_at:
+            raise NotActive("The access ended while the session was made: it is not handed out.")
         return Change(request, request).then(
             EventType.SESSION_ISSUED, at=now, actor=request.requester.id, details=details, session=session
         )

@@ -85,6 +85,11 @@ def with_nearest(request: Request, rules: tuple[Rule, ...]) -> Request:
     return replace(request, rule=rule.name, stages=approvals.progress(rule, request.approvals))
 
 
+MOST_LOOKED_AT = 100
+ULID_LENGTH, ULID_TIME = 26, 10
+"""Source: https://github.com/ulid/spec: 48 bits of time in milliseconds are the first ten characters."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
     """What of a list is wanted. mine: asked by the caller; to_approve: waiting for the caller's yes or no."""
@@ -103,7 +108,7 @@ def listed(world: World, principal: Principal, filters: Filters, *, after: str |
     """
     now = world.now()
     catalogue = world.catalogue()
-    page = _source(world, principal, filters)(after, limit)
+    source = _source(world, principal, filters)
 
     def wanted(request: Request) -> bool:
         return (
@@ -114,7 +119,25 @@ def listed(world: World, principal: Principal, filters: Filters, *, after: str |
             and may_see(catalogue, request, principal)
         )
 
-    return Page(tuple(current(world, request) for request in page.items if wanted(request)), page.next)
+    found: list[Request] = []
+    looked_at = 0
+    while True:
+        page = source(after, limit)
+        looked_at += len(page.items)
+        found += [request for request in page.items if wanted(request)]
+        after = page.next
+        if after is None or found or looked_at >= MOST_LOOKED_AT:
+            break
+    # A position is the last request that was looked at, which must not tell of one that may not be seen.
+    if after is not None and not (page.items and wanted(page.items[-1])):
+        after = coarse(after)
+    return Page(tuple(current(world, request) for request in found), after)
+
+
+def coarse(position: str) -> str:
+    """A position that names no request: where those of the same instant begin (they may be looked at once more)."""
+    instant, _, request_id = position.rpartition("#")
+    return f"{instant}#" if instant else f"{request_id[:ULID_TIME]}{'Z' * (ULID_LENGTH - ULID_TIME)}"
 
 
 def _source(world: World, principal: Principal, filters: Filters) -> Callable[[str | None, int], Page[Request]]:

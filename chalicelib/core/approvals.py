@@ -55,9 +55,12 @@ def may_decide(request: Request, rules: Sequence[Rule], principal: Principal) ->
 
 
 def may_approve(request: Request, rules: Sequence[Rule], approval: Approval) -> Refusal | None:
-    """Why one more approval would change nothing; None where it fills a place in some rule."""
+    """Why one more approval would change nothing; None where it fills a place in some rule, or completes one.
+
+    A rule may be full already: where the catalogue changed, or the approval shortens the ask to what the rule allows.
+    """
     after = (*request.approvals, approval)
-    if any(lacking(rule, after) < lacking(rule, request.approvals) for rule in rules):
+    if any(lacking(rule, after) in (0, lacking(rule, request.approvals) - 1) for rule in rules):
         return None
     return MayNotApprove("The stages that you could approve are filled already; others have to approve the rest.")
 

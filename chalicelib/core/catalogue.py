@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -55,14 +56,9 @@ class Who:
 
     @property
     def key(self) -> str:
-        """The same text for the same set of conditions: what an approval remembers of a stage."""
-        parts = {
-            "groups": ",".join(sorted(self.groups)),
-            "ids": ",".join(sorted(self.ids)),
-            "kind": self.kind or "",
-            "issuer": self.issuer or "",
-        }
-        return ";".join(f"{name}={value}" for name, value in parts.items() if value)
+        """The same text for the same conditions, and no other: what an approval remembers of a stage."""
+        parts = {"groups": sorted(self.groups), "ids": sorted(self.ids), "kind": self.kind, "issuer": self.issuer}
+        return json.dumps({name: value for name, value in parts.items() if value}, separators=(",", ":"))
 
 
 class VerifiedBy(StrEnum):
@@ -248,7 +244,7 @@ def _prefixes(text: str, lengths: Iterable[int]) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """digest: the SHA-256 of the file, in hex. hub: the id of the account the broker lives in."""
+    """digest: the SHA-256 of the file, in hex."""
 
     digest: str
     issuers: tuple[Issuer, ...] = ()

@@ -93,6 +93,17 @@ def permissions(role: Role, scope: ScopeChoice | None, session_policy: str | Non
     return None if session_policy is None else caller_policy(session_policy)
 
 
+def as_asked(role: Role, request: Request) -> bool:
+    """Whether the role and the request's scope still are what its approvers saw (docs/decisions/0009)."""
+    if role.arn != request.role_arn:
+        return False
+    own = None if request.scope else request.session_policy
+    try:
+        return permissions(role, request.scope, own) == request.session_policy
+    except Invalid:
+        return False
+
+
 def long_enough(role: Role, duration: timedelta) -> None:
     """Raises Invalid where the role's sessions prove who they are elsewhere, which no wall can end, and so outlive it.
 

@@ -22,7 +22,7 @@ PREFIX = "/iam/v1/"
 
 _NAME = r"[A-Za-z0-9_+=,.@-]{1,64}"
 _SESSION = re.compile(rf"arn:([a-z-]+):sts::([0-9]{{12}}):assumed-role/({_NAME})/{_NAME}", re.ASCII)
-_USER = re.compile(rf"arn:([a-z-]+):iam::([0-9]{{12}}):user/(?:[!-~]{{1,510}}/)?{_NAME}", re.ASCII)
+_USER = re.compile(rf"arn:([a-z-]+):iam::([0-9]{{12}}):user/(?:[!-~]{{1,510}}/)?({_NAME})", re.ASCII)
 
 
 def verify(
@@ -69,4 +69,5 @@ def _named(arn: str, partition: str) -> tuple[str, str]:
     match = session or user
     if match is None or match[1] != partition:
         raise Unauthenticated("Only roles and IAM users may ask here: no root user and no federated one.")
-    return (f"arn:{partition}:iam::{match[2]}:role/{session[3]}" if session else arn), match[2]
+    kind = "role" if session else "user"
+    return f"arn:{partition}:iam::{match[2]}:{kind}/{match[3]}", match[2]

@@ -53,7 +53,7 @@ from chalicelib.web import shapes as s
 from chalicelib.web.gate import Door
 
 ULID_POSITION = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
-DUE_POSITION = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z#" + ULID_POSITION
+DUE_POSITION = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z#(" + ULID_POSITION + ")?"
 LIST_POSITION = f"({ULID_POSITION}|{DUE_POSITION})"
 ROLE_POSITION = "[a-z0-9][a-z0-9@-]{0,126}"
 SEQ_POSITION = "[0-9]{1,9}"
@@ -220,7 +220,9 @@ def lend(call: Call) -> Answer:
 
 
 def _shown(call: Call, request: Request) -> s.RequestView:
-    return s.RequestView.of(seeing.current(call.world, request), call.world.now())
+    """The request as it is now; its sessions are read only where there are any."""
+    known = call.world.requests.story(request.id) if request.sessions_begun else None
+    return s.RequestView.of(seeing.current(call.world, request), call.world.now(), known[1] if known else ())
 
 
 def _location(call: Call, request: Request) -> dict[str, str]:

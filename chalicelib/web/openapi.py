@@ -108,7 +108,7 @@ def _parameters(endpoint: Endpoint) -> list[Json]:
     for name, shape in schema.get("properties", {}).items():
         parameters.append({"name": name, "in": "query", "required": False, "schema": _inlined(shape, definitions)})
     if endpoint.takes_key:
-        key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+        key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
         parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key})
     return parameters
 

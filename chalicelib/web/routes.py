@@ -5,9 +5,11 @@ Mounting is a function of the door, called once for each: one Blueprint register
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,12 +57,7 @@ def mount_open(app: Chalice, inside: Inside) -> None:
     app.register_middleware(in_our_words, "http")
     for endpoint in OPEN:
         _route(app, "GET", Door.BEARER + endpoint.path, _open_view(endpoint, inside))
-    _route(
-        app,
-        "GET",
-        Door.BEARER + "/openapi.json",
-        lambda _, __: Response(body=document(), headers={"Content-Type": JSON}),
-    )
+    _route(app, "GET", Door.BEARER + "/openapi.json", _described)
 
 
 def mount(app: Chalice, door: Door, inside: Inside) -> None:
@@ -166,7 +163,21 @@ def _body(model: type[In], request: HttpRequest) -> BaseModel:
         raise TooLarge(f"The body holds {len(raw)} bytes; {LARGEST_BODY} is the most.")
     if raw and request.headers.get("content-type", JSON).partition(";")[0].strip().lower() != JSON:
         raise UnsupportedMediaType("Send the body as JSON, with `Content-Type: application/json`.")
+    _each_name_once(raw)
     return _parsed("The body", lambda: model.model_validate_json(raw or b"{}"))
+
+
+def _each_name_once(raw: str | bytes) -> None:
+    """Raises Invalid where an object has a name twice: two readers could then read two different asks."""
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            message = "a name stands twice in one object"
+            raise Invalid(f"The body is not understood: {message}.", (FieldError("body", message),))
+
+    with suppress(ValueError, RecursionError):  # what is no JSON is told by the model
+        json.loads(raw, object_pairs_hook=once)
 
 
 def _query(model: type[In], request: HttpRequest) -> BaseModel:

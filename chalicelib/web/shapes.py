@@ -41,6 +41,8 @@ class Out(BaseModel):
 def _plain(text: str) -> str:
     if any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in text):
         raise ValueError("control characters are not allowed")
+    if not any(unicodedata.category(c)[0] in "LNSP" for c in text):
+        raise ValueError("write something that can be read")
     return text
 
 
@@ -83,7 +85,7 @@ class AskBody(In):
     def ask(self) -> Ask:
         """Raises NotYet for what is not built."""
         for name in ("starts_at", "extends"):
-            if getattr(self, name):
+            if getattr(self, name) is not None:
                 raise NotYet(f"{name} is not built yet. Leave it out.")
         assert self.session_policy is None or isinstance(self.session_policy, str)
         return Ask(

@@ -1,11 +1,14 @@
 """Asking: a request on the record, or a refusal that leaves none."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from chalicelib.broker import asking
 from chalicelib.broker.asking import KEY_LASTS, MAX_OPEN, IdempotencyKey
+from chalicelib.core.catalogue import Rule, Who
+from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.ledger import commitment
 from chalicelib.core.life import State, Status
 from chalicelib.core.refusals import (
@@ -19,7 +22,7 @@ from chalicelib.core.refusals import (
 from chalicelib.core.request import ScopeChoice
 from tests.builders import HOUR, NOW, SECOND
 from tests.people import ALICE, BOB, CAROL, EVE, FRANK, ROBOT, now_in
-from tests.stage import Stage, an_ask, with_role, with_rules
+from tests.stage import CATALOGUE, Stage, an_ask, with_role, with_rules
 
 KEY = IdempotencyKey("POST /requests", "k-1")
 BUCKET = ScopeChoice("one-bucket", {"bucket": "data-files"})
@@ -194,3 +197,13 @@ def test_a_dry_run_and_an_ask_agree_about_what_is_wrong() -> None:
 def test_a_new_request_has_no_session_and_no_window() -> None:
     request = Stage().asked(ALICE, an_ask("sandbox-admin"))
     assert (request.status, request.window, request.sessions_begun) == (Status.APPROVED, None, 0)
+
+
+def test_a_dry_run_tells_of_the_rules_that_are_for_the_caller_and_of_no_other() -> None:
+    more = Rule(name="only for dbas", who=Who(groups=frozenset({"dbas"})), roles=("payments-admin",), max_duration=HOUR)
+    longer = Rule(name="longer", who=Who(groups=frozenset({"sre"})), roles=("payments-admin",), max_duration=6 * HOUR)
+    waits = replace(longer, stages=(RuleStage(3, Who(groups=frozenset({"sre-leads"}))),))
+    stage = Stage(catalogue=replace(CATALOGUE, rules=(*CATALOGUE.rules, more, waits)))
+    dry = asking.dry_run(stage.world, CAROL, an_ask())
+    assert "dbas" not in " ".join(dry.why)
+    assert (len(dry.why), dry.rule, dry.max_duration) == (2, "sre administer payments", 6 * HOUR)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.broker import deciding
+from chalicelib.broker import deciding, seeing
 from chalicelib.broker.ports import Stale
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.catalogue import Who
@@ -16,6 +16,7 @@ from chalicelib.core.refusals import (
     ChangedMeanwhile,
     Invalid,
     MayNotApprove,
+    NotEligible,
     NotFound,
     NotPending,
 )
@@ -23,7 +24,7 @@ from chalicelib.core.request import Change, ScopeChoice
 from tests.builders import HOUR, NOW, SECOND, a_principal
 from tests.fakes import FakeRequests
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK, now_in
-from tests.stage import Stage, an_ask, with_rules
+from tests.stage import Stage, an_ask, with_role, with_rules
 
 RULE = "sre administer payments"
 EXPORT = an_ask("data-export", scope=ScopeChoice("one-bucket", {"bucket": "data-files"}))
@@ -98,7 +99,7 @@ def test_a_second_yes_for_a_stage_that_is_filled_is_refused_as_useless() -> None
 def test_an_approver_may_shorten_but_never_lengthen() -> None:
     stage = Stage()
     request = stage.asked(wish=an_ask(duration=2 * HOUR))
-    with pytest.raises(Invalid, match="2 h was asked"):
+    with pytest.raises(Invalid, match="2 h is what is left"):
         approve(stage, FRANK, request.id, duration=3 * HOUR)
     assert approve(stage, FRANK, request.id, duration=HOUR).duration == HOUR
 
@@ -203,3 +204,50 @@ def test_given_others_always_win_then_the_caller_is_told_in_the_end() -> None:
     stage = Stage(requests=AlwaysSlower())
     with pytest.raises(ChangedMeanwhile):
         approve(stage, FRANK, stage.asked().id)
+
+
+def test_given_the_rule_wants_fewer_approvals_by_now_then_the_next_yes_completes_it() -> None:
+    two = (RuleStage(2, Who(groups=frozenset({"sre-leads"}))),)
+    stage = Stage(catalogue=with_rules((RULE, {"stages": two})))
+    request = approve(stage, FRANK, stage.asked().id)
+    stage.catalogue = with_rules()
+    assert approve(stage, BOB, request.id).state(NOW) is State.READY
+
+
+def test_no_order_of_a_full_yes_and_a_shortening_one_leaves_a_request_waiting() -> None:
+    both = (RuleStage(1, Who(groups=frozenset({"sre-leads"}))), RuleStage(1, Who(groups=frozenset({"security"}))))
+    strict = with_rules((RULE, {"stages": both}))
+    short = next(
+        rule for rule in with_rules((RULE, {"max_duration": HOUR, "name": "short"})).rules if rule.name == "short"
+    )
+    for order in ([(FRANK, None), (BOB, HOUR)], [(BOB, HOUR)]):
+        stage = Stage(catalogue=replace(strict, rules=(*strict.rules, short)))
+        request = stage.asked(wish=an_ask(duration=3 * HOUR))
+        for who, cut in order:
+            request = approve(stage, who, request.id, duration=cut)
+        assert (request.state(NOW), request.rule) == (State.READY, "short")
+
+
+def test_given_the_scope_is_gone_then_nobody_approves_it_any_more() -> None:
+    stage = Stage()
+    request = stage.asked(ALICE, EXPORT)
+    stage.catalogue = with_role("data-export", scopes={})
+    with pytest.raises(NotEligible, match="anew"):
+        approve(stage, FRANK, request.id)
+    assert deciding.deny(stage.world, FRANK, request.id, comment="gone").state(NOW) is State.DENIED
+
+
+def test_a_no_can_be_said_to_what_could_not_be_lent() -> None:
+    stage = Stage()
+    request = stage.asked(wish=an_ask(duration=HOUR / 6))
+    stage.catalogue = with_role("payments-admin", identity_use=True)
+    assert deciding.deny(stage.world, FRANK, request.id, comment="too short").state(NOW) is State.DENIED
+
+
+def test_what_i_said_yes_to_and_still_waits_for_others_is_not_listed_for_me_again() -> None:
+    two = (RuleStage(2, Who(groups=frozenset({"sre-leads"}))),)
+    stage = Stage(catalogue=with_rules((RULE, {"stages": two})))
+    request = approve(stage, FRANK, stage.asked().id)
+    for who, waiting in ((FRANK, ()), (BOB, (request.id,))):
+        page = seeing.listed(stage.world, who, seeing.Filters(to_approve=True), after=None, limit=10)
+        assert tuple(item.id for item in page.items) == waiting

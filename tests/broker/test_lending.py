@@ -9,8 +9,8 @@ import pytest
 from chalicelib.broker import deciding, ending, lending
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
+from chalicelib.core.catalogue import Rule, Who
 from chalicelib.core.catalogue import Stage as RuleStage
-from chalicelib.core.catalogue import Who
 from chalicelib.core.life import State, Status, Window
 from chalicelib.core.refusals import (
     NotActive,
@@ -404,3 +404,83 @@ def test_credentials_do_not_show_their_secrets_to_who_only_prints_them() -> None
     for shown in (repr(lent), str(lent), f"{lent.secret_access_key} {lent.session_token}"):
         assert lent.secret_access_key.value not in shown
         assert lent.session_token.value not in shown
+
+
+def test_of_several_filled_rules_the_longest_lets_the_access_last() -> None:
+    stage = Stage()
+    request = stage.asked(ALICE, an_ask("sandbox-admin", 2 * HOUR))
+    stage.lent(request, ALICE)
+    engineers = Who(groups=frozenset({"engineering"}))
+    short = Rule(name="a short one", who=engineers, roles=("sandbox-admin",), max_duration=HOUR)
+    stage.catalogue = replace(stage.catalogue, rules=(short, *stage.catalogue.rules))
+    stage.pass_time(90 * MINUTE)
+    assert stage.lent(request, ALICE).expiration == NOW + 2 * HOUR
+
+
+def test_a_first_use_that_is_refused_again_and_again_shuts_the_window_each_time() -> None:
+    stage = Stage()
+    request = stage.approved()
+    for _ in range(3):
+        stage.lender.refuse_next()
+        with pytest.raises(StsRefused):
+            stage.lent(request)
+        assert (stage.request(request.id).window, stage.request(request.id).sessions_begun) == (None, 0)
+
+
+def test_a_return_that_races_a_refusal_of_the_only_session_stands() -> None:
+    stage = Stage()
+    request = stage.approved()
+
+    def returned_and_refused(plan):
+        ending.give_back(stage.world, CAROL, request.id)
+        raise StsRefused("no", "AccessDenied")
+
+    stage.lender.lend = returned_and_refused  # type: ignore[method-assign]
+    with pytest.raises(StsRefused):
+        stage.lent(request)
+    assert stage.request(request.id).status is Status.RETURNED
+
+
+def test_a_role_that_logs_in_elsewhere_lends_nothing_that_todays_rule_cuts_too_short() -> None:
+    stage = Stage()
+    request = stage.approved()
+    cut = with_rules((RULE, {"max_duration": 2 * MINUTE}))
+    stage.catalogue = replace(cut, roles=with_role("payments-admin", identity_use=True).roles)
+    with pytest.raises(NotEligible, match="too little"):
+        stage.lent(request)
+    assert stage.lender.plans == []
+
+
+@pytest.mark.parametrize("change", [{"scopes": {}}, {"require_scope": True}])
+def test_a_scope_that_is_gone_or_demanded_by_now_voids_the_request(change) -> None:
+    scope = ScopeChoice("one-bucket", {"bucket": "data-files"}) if "scopes" in change else None
+    role = "data-export" if scope else "sandbox-admin"
+    stage = Stage(catalogue=with_rules(("engineers export data", {"stages": ()})))
+    request = stage.asked(ALICE, an_ask(role, scope=scope))
+    stage.catalogue = replace(stage.catalogue, roles=with_role(role, **change).roles)
+    with pytest.raises(NotEligible, match="ask again"):
+        stage.lent(request, ALICE)
+
+
+def test_a_session_that_sts_made_after_the_windows_end_is_not_handed_out() -> None:
+    stage = Stage()
+    request = stage.asked(ALICE, an_ask("sandbox-admin", 60 * SECOND))
+    lend = stage.lender.lend
+
+    def slowly(plan):
+        stage.pass_time(61 * SECOND)
+        return lend(plan)
+
+    stage.lender.lend = slowly  # type: ignore[method-assign]
+    with pytest.raises(NotActive, match="ended while"):
+        stage.lent(request, ALICE)
+
+
+def test_given_the_table_took_too_long_then_sts_is_not_asked_and_the_window_shuts() -> None:
+    stage = Stage()
+    request = stage.approved()
+    stage.requests.meanwhile(lambda: stage.pass_time(lending.PATIENCE + SECOND))
+    with pytest.raises(Unavailable, match="STS was not asked"):
+        stage.lent(request)
+    assert stage.lender.plans == []
+    assert stage.request(request.id).window is None

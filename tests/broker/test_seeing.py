@@ -7,7 +7,7 @@ from chalicelib.broker.seeing import Filters
 from chalicelib.core.life import State
 from chalicelib.core.refusals import NotFound
 from chalicelib.core.request import ScopeChoice
-from tests.builders import HOUR
+from tests.builders import HOUR, a_principal
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK, PEOPLE, ROBOT, now_in
 from tests.stage import Stage, an_ask
 
@@ -108,15 +108,36 @@ def test_filters_by_state_role_and_requester() -> None:
     assert names(listed(stage, EVE, requester=CAROL.id)) == []
 
 
-def test_a_page_may_be_empty_and_still_lead_on_to_what_may_be_seen() -> None:
+def test_a_page_looks_on_until_it_finds_what_may_be_seen() -> None:
     stage = Stage()
     seen = stage.asked(CAROL)
     for _ in range(5):
         stage.asked(ALICE, an_ask("sandbox-admin"))
-    first = seeing.listed(stage.world, BOB, Filters(), after=None, limit=3)
-    assert (first.items, first.next is None) == ((), False)
-    second = seeing.listed(stage.world, BOB, Filters(), after=first.next, limit=3)
+    page = seeing.listed(stage.world, BOB, Filters(), after=None, limit=3)
+    assert (names(page), page.next) == ([seen.id], None)
+
+
+def test_a_page_may_be_empty_and_still_lead_on_without_naming_what_may_not_be_seen() -> None:
+    stage = Stage()
+    seen = stage.asked(CAROL)
+    hidden = []
+    for n in range(seeing.MOST_LOOKED_AT + 10):
+        who = a_principal(f"engineer-{n}@example.com")
+        hidden.append(stage.asked(who, an_ask("sandbox-admin")).id)
+    first = seeing.listed(stage.world, BOB, Filters(), after=None, limit=10)
+    assert first.items == ()
+    assert first.next is not None
+    assert not [id for id in hidden if id in first.next]
+    second = seeing.listed(stage.world, BOB, Filters(), after=first.next, limit=10)
     assert (names(second), second.next) == ([seen.id], None)
+
+
+def test_the_list_of_somebody_elses_requests_names_none_that_may_not_be_seen() -> None:
+    stage = Stage()
+    ids = [stage.asked(CAROL).id for _ in range(3)]
+    page = seeing.listed(stage.world, ALICE, Filters(requester=CAROL.id), after=None, limit=1)
+    assert (page.items, page.next) == ((), None)
+    assert ids
 
 
 def test_the_shown_stages_follow_todays_catalogue_while_it_waits() -> None:

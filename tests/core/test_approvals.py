@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chalicelib.core.approvals import lacking, nearest, progress
 from chalicelib.core.catalogue import Rule, Stage, Who
+from chalicelib.core.principal import Kind
 from chalicelib.core.request import Approval
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -106,6 +107,18 @@ def test_nobody_sits_twice_and_nobody_sits_where_they_may_not(case) -> None:
     assert len({name for name, _ in seated}) == len(seated)
     assert all(stage.who.key in able[name] for name, stage in seated)
     assert all(len(stage.approved_by) <= stage.count for stage in progress(rule, approvals))
+
+
+def test_different_conditions_never_have_the_same_key() -> None:
+    alike = [
+        Who(groups=frozenset({"a,b"})),
+        Who(groups=frozenset({"a", "b"})),
+        Who(groups=frozenset({"x;kind=human"})),
+        Who(groups=frozenset({"x"}), kind=Kind.HUMAN),
+        Who(ids=("a,b",)),
+        Who(ids=("a", "b")),
+    ]
+    assert len({who.key for who in alike}) == len(alike)
 
 
 @pytest.mark.parametrize("who", [Who(), Who(groups=frozenset())])

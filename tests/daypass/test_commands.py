@@ -445,3 +445,11 @@ class TestLocal:
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (ERROR, "")
         assert "pip install 'daypass[local]'" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "return", "approve", "cancel", "credentials"])
+def test_an_empty_id_names_nothing(command, daypass, known):
+    known()
+    done = daypass(command, "")
+    assert done.code == ERROR
+    assert "no ending" in done.err or "empty" in done.err

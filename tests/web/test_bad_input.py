@@ -32,6 +32,8 @@ def nothing_is_recorded(api: Api) -> bool:
         ({"reason": "x" * 501}, "reason"),
         ({"reason": "bell\u0007"}, "reason"),
         ({"reason": None}, "reason"),
+        ({"reason": "     "}, "reason"),
+        ({"reason": "\u200b\u200b\u200b"}, "reason"),
         ({"ticket": "has space"}, "ticket"),
         ({"ticket": ""}, "ticket"),
         ({"surprise": 1}, "surprise"),
@@ -58,7 +60,21 @@ def test_every_mistake_is_named_at_once() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    ["", "{", "[]", "null", "7", '"x"', "NaN", '{"role": "\\ud800"}', "{" * 5000, "[" * 60_000, "\x00", "ÿ"],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "7",
+        '"x"',
+        "NaN",
+        '{"role": "\\ud800"}',
+        '{"role": "a", "role": "b"}',
+        "{" * 5000,
+        "[" * 60_000,
+        "\x00",
+        "ÿ",
+    ],
 )
 def test_a_body_that_is_no_ask_is_refused(raw: str) -> None:
     answer = Api().call("POST", "/v1/requests", raw=raw)
@@ -147,3 +163,9 @@ def test_one_log_line_tells_the_whole_story_of_a_request(caplog: pytest.LogCaptu
     told = vars(line)
     assert (told["http_request_id"], told["method"], told["path"]) == ("http-1", "POST", "/v1/requests")
     assert (told["status"], told["slug"], told["principal"]) == (422, "too-long", CAROL.id)
+
+
+@pytest.mark.parametrize("field", ["starts_at", "extends"])
+def test_what_is_not_built_yet_is_refused_also_where_it_is_empty(field: str) -> None:
+    answer = Api().call("POST", "/v1/requests", {**ASK, field: ""})
+    assert (answer.status, answer.slug) == (422, "not-yet")

@@ -137,7 +137,8 @@ def test_the_story_ask_approve_fetch_return() -> None:
     )
     [session] = shown["sessions"]
     assert set(session) == {"id", "session_name", "access_key_id", "issued_at", "expires_at"}
-    assert api.call("POST", f"/v1/requests/{id}/return", {}).json["state"] == "returned"
+    returned = api.call("POST", f"/v1/requests/{id}/return", {}).json
+    assert (returned["state"], returned["sessions"]) == ("returned", [session])
     events = api.call("GET", f"/v1/requests/{id}/events", who=FRANK).json["items"]
     assert [event["type"] for event in events] == [
         "request.submitted", "request.approved", "session.issuing", "session.issued", "request.returned",

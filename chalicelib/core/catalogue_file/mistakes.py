@@ -13,8 +13,12 @@ from chalicelib.core.times import read_length, spoken
 # The name of a role, a scope or an account, as a request spells it.
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-# A repeated group that holds one repetition and nothing else, as in (a+)+: time doubles with every character.
-_EXPLODES = re.compile(r"\((\?:)?(\[[^\]]*\]|\\.|[^()\[\]\\])[+*]\)[+*{]")
+# A repeated group that holds one repetition and nothing else, as in (a+)+, or that chooses, as in (a|a)*: the time it
+# takes can double with every character.
+_EXPLODES = re.compile(
+    r"\((\?:)?(\[[^\]]*\]|\\.|[^()\[\]\\])[+*]\)[+*{]"
+    r"|\((\[[^\]]*\]|\\.|[^()\[\]\\])*\|(\[[^\]]*\]|\\.|[^()\[\]\\])*\)[+*]"
+)
 
 
 @dataclass(frozen=True, slots=True)
