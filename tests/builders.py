@@ -196,6 +196,7 @@ _requests = st.builds(
     decided_by=st.none() | texts,
     decision_comment=st.none() | texts,
     use_by=st.none() | instants,
+    starts_at=st.none() | instants,
     window=st.none() | windows,
     sessions_begun=st.integers(0, 1000),
     last_begun=_tuples(instants),

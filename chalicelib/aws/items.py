@@ -169,6 +169,7 @@ class RequestItem(Item):
     decided_by = UnicodeAttribute(null=True)
     decision_comment = UnicodeAttribute(null=True)
     use_by = UnicodeAttribute(null=True)
+    starts_at = UnicodeAttribute(null=True)
     window = Text(null=True)
     sessions_begun = NumberAttribute()
     last_begun = Text()

@@ -10,13 +10,15 @@ from chalicelib.broker.ports import AlreadyClaimed, Claim, QuotaFull, World
 from chalicelib.core import approvals
 from chalicelib.core.catalogue import Catalogue, Role, Rule
 from chalicelib.core.ledger import Detail, EventType, canonical, commitment
-from chalicelib.core.life import Status
+from chalicelib.core.life import Status, Window
 from chalicelib.core.policy import with_wall
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, TooManyOpen, Unavailable
 from chalicelib.core.request import Ask, Change, Request, StageProgress
 from chalicelib.core.rules import Terms, decide, explain
+from chalicelib.core.schedule import answer_by, window_asked
 from chalicelib.core.session import long_enough, permissions
+from chalicelib.core.times import stamp
 
 ANSWER_WITHIN = timedelta(hours=8)
 USE_WITHIN = timedelta(hours=8)
@@ -60,6 +62,7 @@ class _Judged:
     rule: Rule
     admitting: tuple[Rule, ...]
     permissions: str | None
+    window: Window | None
 
 
 def ask(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None) -> Asked:
@@ -116,8 +119,10 @@ def opening(world: World, principal: Principal, wish: Ask, now: datetime) -> Cha
         rule=judged.rule.name,
         stages=approvals.progress(judged.rule, ()),
         created_at=now,
-        answer_by=now + ANSWER_WITHIN,
-        use_by=now + USE_WITHIN if approved else None,
+        answer_by=answer_by(now + ANSWER_WITHIN, judged.window),
+        use_by=now + USE_WITHIN if approved and judged.window is None else None,
+        starts_at=wish.starts_at,
+        window=judged.window,
         catalogue_digest=catalogue.digest,
         salt=world.new_salt(),
     )
@@ -147,8 +152,9 @@ def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime)
     long_enough(decision.role, wish.duration)
     narrowed = permissions(decision.role, wish.scope, wish.session_policy)
     with_wall(narrowed, ends_at=now, chaining=decision.role.chaining)
+    window = window_asked(wish.starts_at, wish.duration, now)
     rule = approvals.nearest(decision.rules, ())
-    return _Judged(decision.role, rule, decision.rules, narrowed)
+    return _Judged(decision.role, rule, decision.rules, narrowed, window)
 
 
 def _terms(wish: Ask) -> Terms:
@@ -164,6 +170,8 @@ def _submitted(request: Request, approved: bool) -> dict[str, Detail]:
         "catalogue_digest": request.catalogue_digest,
         "issuer": request.requester.issuer,
     }
+    if request.starts_at is not None:
+        details["starts_at"] = stamp(request.starts_at)
     if request.ticket is not None:
         details["ticket"] = request.ticket
     if request.scope is not None:
@@ -194,6 +202,7 @@ def _body_hash(wish: Ask) -> str:
         wish.ticket or "",
         scope,
         wish.session_policy or "",
+        stamp(wish.starts_at) if wish.starts_at else "",
     ]
     return hashlib.sha256(canonical(parts).encode()).hexdigest()
 

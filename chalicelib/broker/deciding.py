@@ -23,6 +23,7 @@ from chalicelib.core.refusals import (
     NotPending,
 )
 from chalicelib.core.request import Approval, Change, Request
+from chalicelib.core.schedule import answer_by, window_cut
 from chalicelib.core.session import long_enough
 from chalicelib.core.times import spoken
 
@@ -59,7 +60,8 @@ def approve(
 ) -> Request:
     """Say yes, perhaps for a shorter time; it is approved once the stages of any one admitting rule are filled.
 
-    Raises NotFound, MayNotApprove, AlreadyApprovedByYou, NotPending, Invalid (longer than asked) and ChangedMeanwhile.
+    Raises NotFound, MayNotApprove, AlreadyApprovedByYou, NotPending, ChangedMeanwhile and Invalid: longer than asked,
+    or so short that a window that was asked for would be over by now.
     """
 
     def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
@@ -122,6 +124,7 @@ def _approved(request: Request, rules: tuple[Rule, ...], yes: Approval, duration
     given = (*request.approvals, yes)
     rule = approvals.nearest(rules, given)
     enough = approvals.lacking(rule, given) == 0
+    window = window_cut(request.window, duration, now)
     details: dict[str, Detail] = {"stages": [*sorted(yes.qualifies)], "enough": "yes" if enough else "no"}
     if yes.comment is not None:
         details["comment_sha256"] = commitment(yes.comment, request.salt)
@@ -130,6 +133,8 @@ def _approved(request: Request, rules: tuple[Rule, ...], yes: Approval, duration
     changed: dict[str, Any] = {
         "approvals": given,
         "duration": duration,
+        "window": window,
+        "answer_by": answer_by(request.answer_by, window),
         "rule": rule.name,
         "stages": approvals.progress(rule, given),
     }
@@ -137,7 +142,7 @@ def _approved(request: Request, rules: tuple[Rule, ...], yes: Approval, duration
         details["rule"] = rule.name
         changed |= {
             "status": moved(request.status, Move.APPROVE),
-            "use_by": now + USE_WITHIN,
+            "use_by": None if window else now + USE_WITHIN,
             "decided_by": yes.by,
             "decision_comment": yes.comment,
         }

@@ -22,6 +22,8 @@ from chalicelib.core.ledger import Detail, EventType
 from chalicelib.core.life import Expired, Move, State, Status, Window, moved
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import (
+    FieldError,
+    Invalid,
     NotActive,
     NotEligible,
     NotYours,
@@ -88,8 +90,12 @@ def lend(world: World, principal: Principal, request_id: str) -> Credentials:
 def ask_and_lend(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None) -> Credentials | Request:
     """Ask and, where no approval is due, receive in one call; else the pending request.
 
-    With the same key again: the same request, then a new session of it. Raises what `ask` and `lend` raise.
+    With the same key again: the same request, then a new session of it. Raises what `ask` and `lend` raise, and Invalid
+    where a start is asked for.
     """
+    if wish.starts_at is not None:
+        message = "nothing could be lent before then: ask with POST /requests, and fetch once it has begun"
+        raise Invalid(f"starts_at: {message}.", (FieldError("starts_at", message),))
     now = world.now()
     change = opening(world, principal, wish, now)
     if change.after.status is Status.PENDING:
@@ -157,6 +163,8 @@ def _usable(request: Request, principal: Principal, now: datetime) -> None:
         return
     if state is State.PENDING:
         raise NotActive("Nobody has approved this request yet.")
+    if state is State.SCHEDULED and request.window is not None:
+        raise NotActive(f"This access begins at {stamp(request.window.starts_at)}.")
     if request.expired_because(now) is Expired.UNUSED:
         raise NotActive("The approval was not used in time and has lapsed. Ask again.")
     raise NotActive(f"The request is {state}: it gives no access any more. Ask again.")
@@ -247,14 +255,16 @@ def _issued(world: World, begun: _Begun, lent: Lent) -> None:
 def _failed(world: World, begun: _Begun, details: dict[str, Detail], *, certain: bool) -> None:
     """Say on the record that no credentials went out; where that cannot be said, the silence will read the same.
 
-    certain: STS made no session. If this was the only one ever begun, the window that it opened shuts again.
+    certain: STS made no session. If this was the only one ever begun, the request is unused again and the window that
+    it opened shuts; a window that was asked for stays as it is.
     """
     now = world.now()
     session = replace(begun.session, status=SessionStatus.FAILED)
 
     def failed(request: Request) -> Change:
         shuts = certain and request.status is Status.USED and request.sessions_begun == 1
-        unused = {"status": moved(request.status, Move.UNUSE), "window": None, "sessions_begun": 0} if shuts else {}
+        window = request.window if request.starts_at else None
+        unused = {"status": moved(request.status, Move.UNUSE), "window": window, "sessions_begun": 0} if shuts else {}
         return Change(request, request).then(
             EventType.SESSION_FAILED,
             at=now,

@@ -25,7 +25,10 @@ class ScopeChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What a principal asks for. session_policy: the caller's own, as JSON text; never together with a scope."""
+    """What a principal asks for. session_policy: the caller's own, as JSON text; never together with a scope.
+
+    starts_at: when the window shall begin; None: at the first use.
+    """
 
     role: str
     duration: timedelta
@@ -33,6 +36,7 @@ class Ask:
     ticket: str | None = None
     scope: ScopeChoice | None = None
     session_policy: str | None = None
+    starts_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +92,9 @@ class Request:
     duration: as asked, or as an approver cut it.
     scope: the choice; session_policy: the permissions that approvers see (the scope's, filled in, or the caller's).
     rule, stages: the deciding rule; while pending they are worked out anew whenever they are shown.
-    answer_by: the end of waiting for a decision; use_by: the end of waiting for the first use; window: once open.
+    starts_at: the start that was asked for; None where the first use opens the window.
+    answer_by: the end of waiting for a decision; use_by: the end of waiting for a first use that opens the window.
+    window: once open; where a start was asked for, from the beginning.
     sessions_begun, last_begun: how many sessions were begun, and when the last ten were.
     catalogue_digest: of the catalogue that the ask was judged by.
     salt: what the history's commitments to reason and comments are salted with.
@@ -117,6 +123,7 @@ class Request:
     decided_by: str | None = None
     decision_comment: str | None = None
     use_by: datetime | None = None
+    starts_at: datetime | None = None
     window: Window | None = None
     sessions_begun: int = 0
     last_begun: tuple[datetime, ...] = ()

@@ -7,7 +7,16 @@ import unicodedata
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StrictInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictInt,
+    WithJsonSchema,
+)
 
 from chalicelib.broker.asking import DryRun
 from chalicelib.broker.lending import Credentials
@@ -18,7 +27,7 @@ from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import NotYet
 from chalicelib.core.request import Ask, Request, ScopeChoice, Session, SessionStatus, StageProgress
-from chalicelib.core.times import stamp
+from chalicelib.core.times import read_instant, stamp
 
 ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 ROLE = r"^[a-z0-9][a-z0-9-]{0,62}(@[a-z0-9][a-z0-9-]{0,62})?$"
@@ -48,6 +57,12 @@ def _policy_text(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, dict) else value
 
 
+def _instant(value: Any) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("an instant is a text, as in 2026-11-23T12:00:00Z")
+    return read_instant(value)
+
+
 def _flag(value: Any) -> Any:
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
@@ -56,6 +71,10 @@ Text = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain
 Reason = Annotated[str, Field(min_length=3, max_length=500), AfterValidator(_plain)]
 Seconds = Annotated[StrictInt, Field(ge=60, le=10**9)]
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
+# Text first: pydantic alone would take numbers, fractions and a minute's sixtieth second.
+Starts = Annotated[
+    datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 35})
+]
 Limit = Annotated[int, Field(ge=1, le=50)]
 Cursor = Annotated[str, Field(min_length=1, max_length=300)]
 
@@ -76,13 +95,17 @@ class AskBody(In):
     session_policy: (
         Annotated[str | dict[str, Any], Field(union_mode="left_to_right"), AfterValidator(_policy_text)] | None
     ) = None
-    starts_at: str | None = Field(default=None, description="Not built yet: 422 `not-yet`.")
+    starts_at: Starts | None = Field(
+        default=None,
+        description="When the window shall begin: whole seconds with a zone, not past, at most 30 days ahead. "
+        "Left out, the first use opens it. Not with `POST /credentials`: 422 `invalid`.",
+    )
     break_glass: bool = Field(default=False, strict=True, description="Not built yet: 422 `not-yet` where true.")
     extends: str | None = Field(default=None, description="Not built yet: 422 `not-yet`.")
 
     def ask(self) -> Ask:
         """Raises NotYet for what is not built."""
-        for name in ("starts_at", "break_glass", "extends"):
+        for name in ("break_glass", "extends"):
             if getattr(self, name):
                 raise NotYet(f"{name} is not built yet. Leave it out.")
         assert self.session_policy is None or isinstance(self.session_policy, str)
@@ -93,12 +116,16 @@ class AskBody(In):
             ticket=self.ticket,
             scope=ScopeChoice(self.scope.name, self.scope.parameters) if self.scope else None,
             session_policy=self.session_policy,
+            starts_at=self.starts_at,
         )
 
 
 class ApproveBody(In):
     comment: Text | None = None
-    duration_seconds: Seconds | None = Field(default=None, description="May shorten what was asked, never lengthen it.")
+    duration_seconds: Seconds | None = Field(
+        default=None,
+        description="May shorten what was asked, never lengthen it; a window with a start of its own ends earlier.",
+    )
 
 
 class DenyBody(In):

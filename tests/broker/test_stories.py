@@ -18,7 +18,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from chalicelib.broker import asking, deciding, ending, lending, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
-from chalicelib.core.life import MOVES, State, Status
+from chalicelib.core.life import MOVES, State, Status, Window
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Request, ScopeChoice
@@ -35,6 +35,7 @@ CATALOGUES = [
     with_rules(("contractors never administer payments", {"roles": ("*",)})),
 ]
 people = st.sampled_from(PEOPLE)
+starts = st.none() | st.sampled_from([0, 1, 3600, 30 * 24 * 3600]).map(lambda seconds: timedelta(seconds=seconds))
 lengths = st.sampled_from([60, 600, 900, 3600, 3 * 3600]).map(lambda seconds: timedelta(seconds=seconds))
 
 
@@ -49,12 +50,22 @@ class Stories(RuleBasedStateMachine):
         self.yes: dict[str, list[Principal]] = defaultdict(list)
         self.final: dict[str, Status] = {}
 
-    @rule(target=requests, who=people, role=st.sampled_from(ROLES), length=lengths, key=st.sampled_from(["a", None]))
-    def ask(self, who: Principal, role: str, length: timedelta, key: str | None):
+    @rule(
+        target=requests,
+        who=people,
+        role=st.sampled_from(ROLES),
+        length=lengths,
+        starts=starts,
+        key=st.sampled_from(["a", None]),
+    )
+    def ask(self, who: Principal, role: str, length: timedelta, starts: timedelta | None, key: str | None):
         scope = ScopeChoice("one-bucket", {"bucket": "data-files"}) if role == "data-export" else None
         idempotency = IdempotencyKey("POST /requests", key) if key else None
         try:
-            asked = asking.ask(self.stage.world, who, an_ask(role, length, scope=scope), idempotency)
+            starts_at = None if starts is None else self.stage.now + starts
+            asked = asking.ask(
+                self.stage.world, who, an_ask(role, length, scope=scope, starts_at=starts_at), idempotency
+            )
         except Refusal:
             return multiple()
         assert asked.request.requester.id == who.id
@@ -115,7 +126,7 @@ class Stories(RuleBasedStateMachine):
             end(self.stage.world, who, id)
             assert who.id == self.stage.request(id).requester.id
 
-    @rule(length=st.sampled_from([1, 59, 600, 1800, 3600, 4 * 3600]))
+    @rule(length=st.sampled_from([1, 59, 600, 1800, 3600, 4 * 3600, 30 * 24 * 3600]))
     def pass_time(self, length: int) -> None:
         self.stage.pass_time(timedelta(seconds=length))
 
@@ -169,16 +180,21 @@ class Stories(RuleBasedStateMachine):
     @invariant()
     def every_session_ends_with_its_window_or_before(self) -> None:
         for request in self.everything():
-            starts = None
             for event in self.stage.history(request.id):
                 if event.type == "session.issuing":
                     ends_at = read_stamp(str(event.details["ends_at"]))
-                    starts = starts or read_stamp(event.at)
-                    assert read_stamp(event.at) < ends_at
+                    assert (request.starts_at or read_stamp(event.at)) <= read_stamp(event.at) < ends_at
                     assert ends_at <= read_stamp(event.at) + request.duration
         for plan in self.stage.lender.plans:
             denies = [s for s in json.loads(plan.policy)["Statement"] if s["Effect"] == "Deny"]
             assert any("aws:CurrentTime" in str(deny) for deny in denies)
+
+    @invariant()
+    def a_window_that_was_asked_for_begins_as_asked_and_ends_as_approved(self) -> None:
+        for request in self.everything():
+            if request.starts_at is not None:
+                assert request.window == Window(request.starts_at, request.starts_at + request.duration)
+                assert (request.use_by, request.answer_by <= request.window.ends_at) == (None, True)
 
     @invariant()
     def what_one_sees_is_what_the_list_shows(self) -> None:

@@ -20,6 +20,8 @@ CREDENTIALS_KEYS = {
     "SourceIdentity", "RequestId", "SessionName",
 }  # fmt: skip
 
+SOON = "2031-03-05T14:00:00Z"
+
 
 def asked(api: Api, body=ASK, who=CAROL) -> str:
     answer = api.call("POST", "/v1/requests", body, who=who)
@@ -181,7 +183,8 @@ def test_ask_and_issue_answers_200_with_credentials_or_202_with_the_request() ->
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/return", {"cut": True}), 422, "not-yet"),
         (lambda api: api.call("POST", "/v1/requests", {**ASK, "break_glass": True}), 422, "not-yet"),
         (lambda api: api.call("POST", "/v1/requests", {**ASK, "extends": "01K"}), 422, "not-yet"),
-        (lambda api: api.call("POST", "/v1/requests", {**ASK, "starts_at": "2031-01-01T00:00:00Z"}), 422, "not-yet"),
+        (lambda api: api.call("POST", "/v1/requests", {**ASK, "starts_at": "2031-01-01T00:00:00Z"}), 422, "invalid"),
+        (lambda api: api.call("POST", "/v1/credentials", {**SANDBOX, "starts_at": SOON}), 422, "invalid"),
     ],
 )
 def test_refusals_and_their_slugs(call, status, slug) -> None:
@@ -223,6 +226,23 @@ def test_too_many_sessions_is_a_429_with_retry_after() -> None:
         assert api.call("POST", f"/v1/requests/{id}/credentials").status == 200
     answer = api.call("POST", f"/v1/requests/{id}/credentials")
     assert (answer.status, answer.slug, answer.headers["Retry-After"]) == (429, "too-many-sessions", "60")
+
+
+def test_a_start_that_is_asked_for_is_the_windows_whoever_answers_when() -> None:
+    api = Api()
+    for written in (SOON, "2031-03-05T15:00:00+01:00", "2031-03-05T14:00:00.000Z"):
+        answer = api.call("POST", "/v1/requests", {**ASK, "starts_at": written})
+        assert answer.status == 201
+        assert set(answer.json) == REQUEST_KEYS | {"starts_at", "ends_at"}
+    shown = api.call("POST", f"/v1/requests/{answer.json['id']}/approve", {}, who=FRANK).json
+    assert (shown["state"], shown["starts_at"], shown["ends_at"]) == ("scheduled", SOON, "2031-03-05T15:00:00Z")
+    early = api.call("POST", f"/v1/requests/{shown['id']}/credentials")
+    assert (early.status, early.slug) == (409, "not-active")
+    assert SOON in early.json["detail"]
+    [listed] = api.call("GET", "/v1/requests?state=scheduled").json["items"]
+    assert listed["id"] == shown["id"]
+    api.stage.pass_time(2 * HOUR)
+    assert api.call("POST", f"/v1/requests/{shown['id']}/credentials").json["Expiration"] == "2031-03-05T15:00:00Z"
 
 
 def test_what_lapsed_is_reported_by_the_clock_alone() -> None:
