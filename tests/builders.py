@@ -200,6 +200,7 @@ _requests = st.builds(
     window=st.none() | windows,
     sessions_begun=st.integers(0, 1000),
     last_begun=_tuples(instants),
+    announced=st.none() | instants,
     version=st.integers(1, 10**9),
     head_hash=texts,
 )

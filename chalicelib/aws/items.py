@@ -173,6 +173,7 @@ class RequestItem(Item):
     window = Text(null=True)
     sessions_begun = NumberAttribute()
     last_begun = Text()
+    announced = UnicodeAttribute(null=True)
     version = NumberAttribute()
     head_hash = UnicodeAttribute()
 
@@ -303,6 +304,6 @@ def changes(before: Request, after: Request) -> tuple[Action, ...]:
 
 
 def due_position(request: Request) -> str | None:
-    """Where a request stands among those whose clock runs; None where none does."""
+    """Where a request stands among those whose clock runs, or has run out unannounced; None where none does."""
     due = request.due_at()
     return f"{stamp(due)}#{request.id}" if due else None

@@ -1,1 +1,1 @@
-"""The use cases: asking, deciding, lending, ending. Each loads, asks the core once, and stores."""
+"""The use cases: asking, deciding, lending, ending, sweeping. Each loads, asks the core once, and stores."""

@@ -24,6 +24,8 @@ class EventType(StrEnum):
     DENIED = "request.denied"
     CANCELLED = "request.cancelled"
     RETURNED = "request.returned"
+    EXPIRED = "request.expired"
+    ENDED = "request.ended"
     SESSION_ISSUING = "session.issuing"
     SESSION_ISSUED = "session.issued"
     SESSION_FAILED = "session.failed"

@@ -97,6 +97,7 @@ class Request:
     window: once open; where a start was asked for, from the beginning.
     sessions_begun, last_begun: how many sessions were begun, and when the last ten were.
     catalogue_digest: of the catalogue that the ask was judged by.
+    announced: the clock whose end the history tells already; it is due no more, another one would be.
     salt: what the history's commitments to reason and comments are salted with.
     version, head_hash: the seq and the hash of the last event.
     """
@@ -127,6 +128,7 @@ class Request:
     window: Window | None = None
     sessions_begun: int = 0
     last_begun: tuple[datetime, ...] = ()
+    announced: datetime | None = None
     version: int = 0
     head_hash: str = ""
 
@@ -140,7 +142,11 @@ class Request:
         return life.state(self.status, answer_by=self.answer_by, use_by=self.use_by, window=self.window, now=now)
 
     def due_at(self) -> datetime | None:
-        """The next clock that ends something: what a sweeper will have to announce. None where none is left."""
+        """The next clock that ends something: what the sweeper has to announce. None where none is left."""
+        clock = self._clock()
+        return None if clock == self.announced else clock
+
+    def _clock(self) -> datetime | None:
         match self.status:
             case Status.PENDING:
                 return self.answer_by

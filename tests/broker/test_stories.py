@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from chalicelib.broker import asking, deciding, ending, lending, seeing
+from chalicelib.broker import asking, deciding, ending, lending, seeing, sweeping
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.life import MOVES, State, Status, Window
@@ -130,6 +130,12 @@ class Stories(RuleBasedStateMachine):
     def pass_time(self, length: int) -> None:
         self.stage.pass_time(timedelta(seconds=length))
 
+    @rule()
+    def sweep(self) -> None:
+        before = {request.id: request.state(self.stage.now) for request in self.everything()}
+        assert sweeping.sweep(self.stage.world).failures == {}
+        assert {request.id: request.state(self.stage.now) for request in self.everything()} == before
+
     @rule(catalogue=st.sampled_from(CATALOGUES))
     def change_the_catalogue(self, catalogue) -> None:
         self.stage.catalogue = catalogue
@@ -195,6 +201,14 @@ class Stories(RuleBasedStateMachine):
             if request.starts_at is not None:
                 assert request.window == Window(request.starts_at, request.starts_at + request.duration)
                 assert (request.use_by, request.answer_by <= request.window.ends_at) == (None, True)
+
+    @invariant()
+    def what_time_did_is_announced_once_and_nothing_happens_after_it(self) -> None:
+        for request in self.everything():
+            types = [event.type for event in self.stage.history(request.id)]
+            told = [kind for kind in types if kind in ("request.expired", "request.ended")]
+            assert told in ([], [f"request.{request.state(self.stage.now)}"])
+            assert told in ([], types[-1:])
 
     @invariant()
     def what_one_sees_is_what_the_list_shows(self) -> None:
