@@ -23,6 +23,7 @@ from chalicelib.core.refusals import (
     NotPending,
 )
 from chalicelib.core.request import Approval, Change, Request
+from chalicelib.core.rules import refuse_where_frozen
 from chalicelib.core.schedule import answer_by, window_cut
 from chalicelib.core.session import long_enough
 from chalicelib.core.times import spoken
@@ -60,8 +61,8 @@ def approve(
 ) -> Request:
     """Say yes, perhaps for a shorter time; it is approved once the stages of any one admitting rule are filled.
 
-    Raises NotFound, MayNotApprove, AlreadyApprovedByYou, NotPending, ChangedMeanwhile and Invalid: longer than asked,
-    or so short that a window that was asked for would be over by now.
+    Raises NotFound, MayNotApprove, AlreadyApprovedByYou, NotPending, ChangedMeanwhile, NotEligible (the catalogue is
+    frozen) and Invalid: longer than asked, or so short that a window that was asked for would be over by now.
     """
 
     def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
@@ -69,6 +70,7 @@ def approve(
             raise AlreadyApprovedByYou("You have approved this request already; one person counts once.")
         shortened = _shortened(request, duration)
         rules = _decidable(catalogue, request, principal, now, shortened)
+        refuse_where_frozen(catalogue)
         yes = Approval(by=principal.id, at=now, comment=comment, qualifies=approvals.qualifies(rules, principal))
         if refusal := approvals.may_approve(request, rules, yes):
             raise refusal

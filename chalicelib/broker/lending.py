@@ -32,6 +32,7 @@ from chalicelib.core.refusals import (
     Unavailable,
 )
 from chalicelib.core.request import Ask, Change, Request, Session, SessionStatus
+from chalicelib.core.rules import refuse_where_frozen
 from chalicelib.core.session import SessionPlan, permissions, plan
 from chalicelib.core.times import stamp
 
@@ -124,9 +125,9 @@ def _begin(world: World, principal: Principal, change: Change) -> _Begun:
     request = change.after
     _usable(request, principal, now)
     _sparing(request, now)
-    role, rule = _judged_again(world.catalogue(), request, principal)
-    window = request.window or Window(now, now + min(request.duration, rule.max_duration))
-    ends_at = min(window.ends_at, window.starts_at + rule.max_duration)
+    role, rules = _judged_again(world.catalogue(), request, principal)
+    rule = _longest(rules, request, now)
+    window, ends_at = _window(rule, request, now), _ends_at(rule, request, now)
     if now >= ends_at:
         raise NotActive(f"Rule {rule.name!r} allows less than it did: this access ended at {stamp(ends_at)}.")
     session_id = world.new_id()
@@ -179,8 +180,9 @@ def _sparing(request: Request, now: datetime) -> None:
         raise TooManySessions(f"{MOST_A_MINUTE} sessions were begun within a minute: wait, or use one of those.", wait)
 
 
-def _judged_again(catalogue: Catalogue, request: Request, principal: Principal) -> tuple[Role, Rule]:
-    """The role, and of the rules that admit the request today and are filled by its approvals the longest one."""
+def _judged_again(catalogue: Catalogue, request: Request, principal: Principal) -> tuple[Role, list[Rule]]:
+    """The role, and the rules that admit the request today and are filled by its approvals: one at least."""
+    refuse_where_frozen(catalogue)
     rules = admitting_now(catalogue, request, principal)
     filled = [rule for rule in rules if approvals.lacking(rule, request.approvals) == 0]
     if not filled:
@@ -188,7 +190,28 @@ def _judged_again(catalogue: Catalogue, request: Request, principal: Principal) 
     role = catalogue.roles[request.role]
     if permissions(role, request.scope, None if request.scope else request.session_policy) != request.session_policy:
         raise NotEligible("The scope was changed since this was asked for: ask again.")
-    return role, max(filled, key=lambda rule: (rule.max_duration, rule.name))
+    return role, filled
+
+
+def _longest(rules: list[Rule], request: Request, now: datetime) -> Rule:
+    """Of the rules that lend at this hour, the one under which the access ends last. Raises NotActive: none does."""
+    lending = [rule for rule in rules if rule.hours is None or rule.hours.closing(now)]
+    if not lending:
+        rule = max(rules, key=lambda rule: (rule.max_duration, rule.name))
+        raise NotActive(f"Rule {rule.name!r} lends in its hours only: {rule.hours}.")
+    return max(lending, key=lambda rule: (_ends_at(rule, request, now), rule.max_duration, rule.name))
+
+
+def _window(rule: Rule, request: Request, now: datetime) -> Window:
+    return request.window or Window(now, now + min(request.duration, rule.max_duration))
+
+
+def _ends_at(rule: Rule, request: Request, now: datetime) -> datetime:
+    """Where a session under the rule meets its wall: at the window's end, or before it where its hours end today."""
+    window = _window(rule, request, now)
+    latest = min(window.ends_at, window.starts_at + rule.max_duration)
+    closing = rule.hours.closing(now) if rule.hours else None
+    return min(latest, closing) if closing else latest
 
 
 def _finish(world: World, begun: _Begun) -> Credentials:

@@ -244,13 +244,14 @@ class StageView(Out):
 
 
 class TermsView(Out):
-    """One rule's terms for a role: how long, and after which approvals ([]: at once)."""
+    """One rule's terms for a role: how long, after which approvals ([]: at once), in which hours (left out: always)."""
 
     rule: str
     max_duration_seconds: int
     stages: list[StageView]
     mfa: bool
     ticket: str | None = None
+    hours: str | None = None
 
 
 class ScopeView(Out):
@@ -279,6 +280,7 @@ class RoleView(Out):
                 stages=[StageView.of(StageProgress(stage.count, stage.who, ())) for stage in rule.stages],
                 mfa=rule.require_mfa,
                 **({"ticket": rule.ticket} if rule.ticket is not None else {}),
+                **({"hours": str(rule.hours)} if rule.hours is not None else {}),
             )
             for rule in item.rules
         ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -32,6 +33,7 @@ CATALOGUES = [
     CATALOGUE,
     with_rules(("sre administer payments", {"max_duration": timedelta(minutes=30)})),
     with_rules(("sre administer payments", {"roles": ("nothing-such",)})),
+    replace(CATALOGUE, frozen=True),
     with_rules(("contractors never administer payments", {"roles": ("*",)})),
 ]
 people = st.sampled_from(PEOPLE)

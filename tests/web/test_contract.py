@@ -1,13 +1,17 @@
 """The HTTP contract, call by call."""
 
 import json
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from chalicelib.core.hours import Hours
 from chalicelib.core.refusals import Refusal
 from chalicelib.web.problems import STATUS
 from tests.builders import HOUR
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK
+from tests.stage import CATALOGUE, with_rules
 from tests.web.api import ASK, SANDBOX, Api
 
 REQUEST_KEYS = {
@@ -243,6 +247,27 @@ def test_a_start_that_is_asked_for_is_the_windows_whoever_answers_when() -> None
     assert listed["id"] == shown["id"]
     api.stage.pass_time(2 * HOUR)
     assert api.call("POST", f"/v1/requests/{shown['id']}/credentials").json["Expiration"] == "2031-03-05T15:00:00Z"
+
+
+def test_a_freeze_is_a_403_and_what_is_outside_of_its_hours_a_409() -> None:
+    api = Api()
+    pending, ready = asked(api), approved(api)
+    hours = Hours(days=frozenset({"sun"}), opens=HOUR, closes=2 * HOUR, zone=ZoneInfo("UTC"))
+    api.stage.catalogue = with_rules(("sre administer payments", {"hours": hours}))
+    closed = api.call("POST", f"/v1/requests/{ready}/credentials")
+    assert (closed.status, closed.slug) == (409, "not-active")
+    assert "sun 01:00-02:00 UTC" in closed.json["detail"]
+    [admin, _] = api.call("GET", "/v1/roles").json["items"]
+    assert admin["terms"][0]["hours"] == "sun 01:00-02:00 UTC"
+    api.stage.catalogue = replace(CATALOGUE, frozen=True)
+    for answer in (
+        api.call("POST", f"/v1/requests/{pending}/approve", {}, who=FRANK),
+        api.call("POST", f"/v1/requests/{ready}/credentials"),
+        api.call("POST", "/v1/credentials", SANDBOX, who=ALICE),
+    ):
+        assert (answer.status, answer.slug) == (403, "not-eligible")
+        assert answer.json["detail"].startswith("The catalogue is frozen: ")
+    assert api.call("POST", "/v1/requests", ASK).status == 201
 
 
 def test_what_lapsed_is_reported_by_the_clock_alone() -> None:

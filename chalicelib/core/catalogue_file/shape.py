@@ -80,6 +80,13 @@ class BreakGlassShape(Shape):
     review_within: Text
 
 
+class HoursShape(Shape):
+    days: Text
+    opens: Text = Field(alias="from")
+    closes: Text = Field(alias="to")
+    zone: Text
+
+
 class RuleShape(Shape):
     name: Text
     effect: Literal["allow", "deny"] = "allow"
@@ -89,6 +96,7 @@ class RuleShape(Shape):
     approvals: Annotated[tuple[StageShape, ...], Field(strict=False)] | None = None
     require: RequireShape | None = None
     break_glass: BreakGlassShape | None = None
+    hours: HoursShape | None = None
 
 
 class ExampleWhoShape(Shape):
@@ -114,6 +122,7 @@ class ExampleShape(Shape):
 class FileShape(Shape):
     """None stands for an entry that is there and has not the shape of one."""
 
+    freeze: bool = False
     issuers: Annotated[tuple[IssuerShape | None, ...], Field(strict=False)] = ()
     accounts: dict[str, AccountShape | None] = Field(default_factory=dict)
     roles: dict[str, RoleShape | None] = Field(default_factory=dict)
@@ -123,8 +132,8 @@ class FileShape(Shape):
 
 
 _NOT_YET = frozenset(
-    {"hours", "freeze", "extensions", "notify", "max_per_day", "directories", "organization"}
-)  # designed, not built: passing over `hours` would give access
+    {"extensions", "notify", "max_per_day", "directories", "organization"}
+)  # designed, not built: passing over `max_per_day` would give access
 
 _SENTENCES = {
     "missing": "is missing",
