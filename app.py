@@ -1,11 +1,11 @@
-"""Daypass on Lambda: the doors, and nothing else."""
+"""Daypass on Lambda: the doors and the sweeper's schedule, nothing else."""
 
 import gc
 
 # What is imported stays: looking for garbage among it costs a tenth of a cold start (docs/decisions/0010).
 gc.disable()
 
-from chalice.app import Chalice
+from chalice.app import Chalice, CloudWatchEvent, Rate
 
 from chalicelib import wiring
 from chalicelib.web.gate import Door
@@ -16,6 +16,12 @@ app = Chalice(app_name="daypass")
 mount_open(app, wiring.INSIDE)
 mount(app, Door.BEARER, wiring.INSIDE)
 mount(app, Door.IAM, wiring.INSIDE)
+
+
+@app.schedule(Rate(5, unit=Rate.MINUTES), description="Announces what has expired or ended")
+def sweep(event: CloudWatchEvent) -> None:
+    wiring.sweep()
+
 
 gc.freeze()
 gc.enable()

@@ -15,7 +15,9 @@ from chalicelib import settings
 from chalicelib.aws.clients import sts_client
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
+from chalicelib.broker import sweeping
 from chalicelib.broker.ports import World
+from chalicelib.broker.sweeping import Outcome
 from chalicelib.catalogue_source import CatalogueSource
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.catalogue_file import read_catalogue
@@ -23,6 +25,7 @@ from chalicelib.core.principal import Principal
 from chalicelib.identity import bearer, sigv4
 from chalicelib.identity.fetch import fetch
 from chalicelib.identity.keys import Keys
+from chalicelib.log import log
 from chalicelib.web.gate import Gate
 from chalicelib.web.routes import Inside
 
@@ -83,6 +86,15 @@ def gate() -> Gate:
         )
 
     return Gate(bearer=from_bearer, iam=from_iam if door else None)
+
+
+def sweep() -> None:
+    """One run of the sweeper, told in one line; and a line for each request that could not be announced."""
+    swept = sweeping.sweep(world())
+    for request_id, error in swept.failures.items():
+        log.error("announcement_failed", extra={"id": request_id}, exc_info=error)
+    counts = {outcome.value: swept.outcomes[outcome] for outcome in Outcome}
+    log.info("swept", extra={**counts, "finished": swept.finished})
 
 
 def _now() -> datetime:

@@ -198,6 +198,7 @@ _requests = st.builds(
     decided_by=st.none() | texts,
     decision_comment=st.none() | texts,
     use_by=st.none() | instants,
+    starts_at=st.none() | instants,
     window=st.none() | windows,
     reviewers=_tuples(whos),
     review_by=st.none() | instants,
@@ -205,6 +206,7 @@ _requests = st.builds(
     review=st.none() | st.builds(Review, verdict=st.sampled_from(Verdict), by=texts, at=instants, comment=texts),
     sessions_begun=st.integers(0, 1000),
     last_begun=_tuples(instants),
+    announced=st.none() | instants,
     version=st.integers(1, 10**9),
     head_hash=texts,
 )

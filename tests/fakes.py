@@ -98,9 +98,17 @@ class FakeRequests:
         return self._newest(lambda request: True, after, limit)
 
     def waiting(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
+        return self._clocks(lambda at: at > now, after, limit)
+
+    def due(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
+        return self._clocks(lambda at: at <= now, after, limit)
+
+    def _clocks(self, wanted: Callable[[datetime], bool], after: str | None, limit: int) -> Page[Request]:
         with self._lock:
-            due = [(stamp(at), request) for request in self._requests.values() if (at := request.due_at()) and at > now]
-        found = sorted(((f"{at}#{request.id}", request) for at, request in due), key=lambda pair: pair[0])
+            clocks = [(at, request) for request in self._requests.values() if (at := request.due_at())]
+        found = sorted(
+            ((f"{stamp(at)}#{request.id}", request) for at, request in clocks if wanted(at)), key=lambda pair: pair[0]
+        )
         page = _page([pair for pair in found if pair[0] > (after or "")], limit, lambda pair: pair[0])
         return Page(tuple(request for _, request in page.items), page.next)
 

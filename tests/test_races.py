@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
 from threading import Barrier
 from typing import Any
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending
+from chalicelib.broker import asking, deciding, emergency, ending, lending, sweeping
 from chalicelib.broker.asking import MAX_OPEN, IdempotencyKey
 from chalicelib.broker.lending import Credentials
+from chalicelib.broker.ports import World
 from chalicelib.core.ledger import beginning, first_break
 from chalicelib.core.life import Status
 from chalicelib.core.refusals import Refusal
@@ -19,6 +23,8 @@ from tests.builders import a_principal
 from tests.hub import Hub
 from tests.people import ALICE, CAROL, DAVE, FRANK
 from tests.stage import an_ask
+
+MINUTE = timedelta(minutes=1)
 
 
 def at_once(*acts: Callable[[], Any]) -> list[Any]:
@@ -40,6 +46,10 @@ def history(hub: Hub, id: str) -> list[str]:
     events = hub.world.requests.events(id, after=0, limit=1000).items
     assert first_break(beginning(id), events) is None
     return [event.type for event in events]
+
+
+def clock_at(hub: Hub, now: datetime) -> World:
+    return replace(hub.world, now=lambda: now)
 
 
 def asked(hub: Hub) -> str:
@@ -136,6 +146,36 @@ def test_two_emergencies_and_a_review_at_once_leave_one_true_record_of_what_wait
     assert len(opened) == 3, outcomes
     waiting = {entry.partition("#")[2] for entry in hub.table._unreviewed(CAROL.id)}
     assert waiting == opened
+
+
+def test_eight_sweepers_at_the_same_instant_announce_each_end_once(hub: Hub) -> None:
+    before = clock_at(hub, hub.world.now() - timedelta(days=1))
+    unanswered = [asking.ask(before, CAROL, an_ask(), None).request.id for _ in range(6)]
+    used = [asking.ask(before, ALICE, an_ask("sandbox-admin"), None).request.id for _ in range(3)]
+    for id in used:
+        lending.lend(before, ALICE, id)
+    outcomes = at_once(*[lambda: sweeping.sweep(hub.world)] * 8)
+    assert [swept.failures for swept in outcomes] == [{}] * 8
+    assert sum(swept.outcomes["expired"] for swept in outcomes) == 6
+    assert sum(swept.outcomes["ended"] for swept in outcomes) == 3
+    for id in unanswered:
+        assert history(hub, id) == ["request.submitted", "request.expired"]
+    for id in used:
+        assert history(hub, id) == ["request.submitted", "session.issuing", "session.issued", "request.ended"]
+    assert sweeping.sweep(hub.world).outcomes == {}
+
+
+def test_a_yes_in_the_last_second_and_a_sweeper_minutes_ahead_leave_one_unbroken_history(hub: Hub) -> None:
+    for _ in range(5):
+        id = asked(hub)
+        due = hub.world.now() + timedelta(hours=8)
+        early, late = clock_at(hub, due - MINUTE), clock_at(hub, due + 2 * MINUTE)
+        yes, swept = at_once(
+            partial(deciding.approve, early, FRANK, id, comment=None, duration=None), partial(sweeping.sweep, late)
+        )
+        # Whoever was first; what a clock minutes behind approves all the same is due again, at its new end.
+        assert history(hub, id)[1:] in (["request.approved"], ["request.expired", "request.approved"])
+        assert (yes.status, swept.failures) == (Status.APPROVED, {})
 
 
 def test_the_quota_holds_when_requests_are_made_at_once(hub: Hub) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,9 @@ import pytest
 
 import app as deployed
 from chalicelib import wiring
+from chalicelib.aws.table import Table
+from daypass.local.embedded_aws import EmbeddedAws
+from tests.builders import HOUR, a_submission
 from tests.stage import EXAMPLE
 
 ORGANIZATION = {"DAYPASS_API_ID": "abc", "DAYPASS_STAGE": "prod", "DAYPASS_ORGANIZATION_ID": "o-1"}
@@ -69,6 +74,18 @@ def signed_by(arn: str, organization: str = "o-1") -> dict[str, str]:
     return {"userArn": arn, "accountId": arn.split(":")[4], "principalOrgId": organization}
 
 
+SCHEDULED = {
+    "version": "0",
+    "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": "123456789012",
+    "time": "2026-11-23T12:00:00Z",
+    "region": "us-east-1",
+    "resources": ["arn:aws:events:us-east-1:123456789012:rule/sweep"],
+    "detail": {},
+}
+
 PIPELINE = "arn:aws:sts::444444444444:assumed-role/pipeline/run-7"
 
 
@@ -108,6 +125,29 @@ def test_table_and_sts_share_one_botocore_session() -> None:
     assert world.requests.session is not None
     credentials = [client._request_signer._credentials for client in (world.requests.client, world.lender._client)]
     assert credentials[0] is credentials[1]
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_sweeper_tells_each_run_in_one_line(
+    table: Table, embedded_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("DAYPASS_TABLE", table._name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", embedded_aws.url)
+    now = datetime.now(UTC).replace(microsecond=0)
+    change = a_submission(answer_by=now - HOUR)
+    table.submit(change, claim=None, max_open=1, now=now - 2 * HOUR)
+    with caplog.at_level(logging.INFO, logger="daypass"):
+        deployed.sweep(SCHEDULED, SimpleNamespace(aws_request_id="lambda-1"))
+    [line] = [record for record in caplog.records if record.message == "swept"]
+    told = vars(line)
+    assert (told["expired"], told["ended"], told["failed"], told["finished"]) == (1, 0, 0, True)
+    assert [event.type for event in table.events(change.after.id, after=1, limit=9).items] == ["request.expired"]
+
+
+def test_the_sweeper_runs_every_five_minutes() -> None:
+    source: Any
+    [source] = deployed.app.event_sources
+    assert (source.name, source.schedule_expression.to_string()) == ("sweep", "rate(5 minutes)")
 
 
 @pytest.mark.usefixtures("environment")

@@ -170,6 +170,7 @@ class RequestItem(Item):
     decided_by = UnicodeAttribute(null=True)
     decision_comment = UnicodeAttribute(null=True)
     use_by = UnicodeAttribute(null=True)
+    starts_at = UnicodeAttribute(null=True)
     window = Text(null=True)
     break_glass = BooleanAttribute()
     reviewers = Text()
@@ -178,6 +179,7 @@ class RequestItem(Item):
     review = Text(null=True)
     sessions_begun = NumberAttribute()
     last_begun = Text()
+    announced = UnicodeAttribute(null=True)
     version = NumberAttribute()
     head_hash = UnicodeAttribute()
 
@@ -329,6 +331,6 @@ def changes(before: Request, after: Request) -> tuple[Action, ...]:
 
 
 def due_position(request: Request) -> str | None:
-    """Where a request stands among those whose clock runs; None where none does."""
+    """Where a request stands among those whose clock runs, or has run out unannounced; None where none does."""
     due = request.due_at()
     return f"{stamp(due)}#{request.id}" if due else None

@@ -17,7 +17,8 @@ One table, six kinds of items. A request, its history and its sessions share a p
     submit, commit                 one TransactWriteItems
     by_requester                   index by_requester: requester_id, id; backwards
     everything                     index by_creation: shard, id; backwards, 4 shards
-    waiting                        index by_due: shard, <due>#<id>; forwards, 4 shards; only requests whose clock runs
+    waiting, due                   index by_due: shard, <due>#<id>; forwards, 4 shards; only requests whose clock runs
+                                   or has run out unannounced
     the events of a day            index by_day: <YYYY-MM-DD>#<shard>, <at>#<request id>#<seq>; 4 shards; for auditors
 
 All reads are consistent but those of the indexes, which only make lists: no decision reads one. Nothing is scanned.
@@ -198,6 +199,13 @@ class Table:
         # `$` is the character after `#`: this is past every request that is due at `now` itself.
         start = max(after or "", f"{stamp(now)}$")
         found = self._queries("by_due", SHARDS, RequestItem.due > start, limit, forward=True)
+        return _page(sorted(found, key=_due), limit, _due)
+
+    @_answering()
+    def due(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
+        # A space comes before all that a position could go on with, `0` before every year.
+        start = f"{after} " if after else "0"
+        found = self._queries("by_due", SHARDS, RequestItem.due.between(start, f"{stamp(now)}$"), limit, forward=True)
         return _page(sorted(found, key=_due), limit, _due)
 
     @_answering()

@@ -1,1 +1,1 @@
-"""The use cases: asking, deciding, lending, ending, emergencies. Each loads, asks the core once, and stores."""
+"""The use cases: asking, deciding, lending, ending, emergencies, sweeping. Each loads, asks the core, and stores."""

@@ -11,15 +11,16 @@ from chalicelib.broker.ports import AlreadyClaimed, Claim, QuotaFull, ReviewIsOv
 from chalicelib.core import approvals
 from chalicelib.core.catalogue import Catalogue, Role
 from chalicelib.core.ledger import Detail, EventType, canonical, commitment
-from chalicelib.core.life import ANSWER_WITHIN, USE_WITHIN, Status
+from chalicelib.core.life import ANSWER_WITHIN, USE_WITHIN, Status, Window
 from chalicelib.core.policy import with_wall
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, TooManyOpen, Unavailable
 from chalicelib.core.request import Ask, Change, Request, StageProgress
 from chalicelib.core.rules import Emergency, Terms, decide, explain
 from chalicelib.core.rules import emergency as break_glass
+from chalicelib.core.schedule import answer_by, window_asked
 from chalicelib.core.session import long_enough, permissions
-from chalicelib.core.times import spoken
+from chalicelib.core.times import spoken, stamp
 
 MAX_OPEN = 20
 KEY_LASTS = timedelta(hours=24)
@@ -62,6 +63,7 @@ class _Judged:
     stages: tuple[StageProgress, ...]
     max_duration: timedelta
     permissions: str | None
+    window: Window | None = None
     emergency: Emergency | None = None
 
     @property
@@ -130,8 +132,10 @@ def opening(world: World, principal: Principal, wish: Ask, now: datetime) -> Cha
         rule=judged.rule,
         stages=judged.stages,
         created_at=now,
-        answer_by=now + ANSWER_WITHIN,
-        use_by=now + USE_WITHIN if approved else None,
+        answer_by=answer_by(now + ANSWER_WITHIN, judged.window),
+        use_by=now + USE_WITHIN if approved and judged.window is None else None,
+        starts_at=wish.starts_at,
+        window=judged.window,
         catalogue_digest=catalogue.digest,
         salt=world.new_salt(),
     )
@@ -162,6 +166,7 @@ def record(
 def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime) -> _Judged:
     if wish.break_glass:
         emergency.explained(wish.reason)
+        emergency.begins_now(wish.starts_at)
         way = break_glass(catalogue, principal, _terms(wish))
         return _Judged(
             role=way.role,
@@ -179,6 +184,7 @@ def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime)
         stages=approvals.progress(rule, ()),
         max_duration=max(each.max_duration for each in decision.rules),
         permissions=_narrowed(decision.role, wish, now),
+        window=window_asked(wish.starts_at, wish.duration, now),
     )
 
 
@@ -203,6 +209,8 @@ def _submitted(request: Request, approved: bool) -> dict[str, Detail]:
         "catalogue_digest": request.catalogue_digest,
         "issuer": request.requester.issuer,
     }
+    if request.starts_at is not None:
+        details["starts_at"] = stamp(request.starts_at)
     if request.ticket is not None:
         details["ticket"] = request.ticket
     if request.scope is not None:
@@ -234,6 +242,7 @@ def _body_hash(wish: Ask) -> str:
         scope,
         wish.session_policy or "",
         "break-glass" if wish.break_glass else "",
+        stamp(wish.starts_at) if wish.starts_at else "",
     ]
     return hashlib.sha256(canonical(parts).encode()).hexdigest()
 

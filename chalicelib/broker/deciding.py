@@ -23,6 +23,8 @@ from chalicelib.core.refusals import (
     NotPending,
 )
 from chalicelib.core.request import Approval, Change, Request
+from chalicelib.core.rules import refuse_where_frozen
+from chalicelib.core.schedule import answer_by, window_cut
 from chalicelib.core.session import as_asked, long_enough
 from chalicelib.core.times import spoken
 
@@ -59,7 +61,8 @@ def approve(
 ) -> Request:
     """Say yes, perhaps for a shorter time; it is approved once the stages of any one admitting rule are filled.
 
-    Raises NotFound, MayNotApprove, AlreadyApprovedByYou, NotPending, Invalid (longer than asked) and ChangedMeanwhile.
+    Raises NotFound, MayNotApprove, AlreadyApprovedByYou, NotPending, ChangedMeanwhile, NotEligible (the catalogue is
+    frozen) and Invalid: longer than asked, or so short that a window that was asked for would be over by now.
     """
 
     def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
@@ -67,6 +70,7 @@ def approve(
             raise AlreadyApprovedByYou("You have approved this request already; one person counts once.")
         shortened = _shortened(request, duration)
         rules = _decidable(catalogue, request, principal, now, shortened)
+        refuse_where_frozen(catalogue)
         yes = Approval(by=principal.id, at=now, comment=comment, qualifies=approvals.qualifies(rules, principal))
         if refusal := approvals.may_approve(request, rules, yes):
             raise refusal
@@ -125,6 +129,7 @@ def _approved(request: Request, rules: tuple[Rule, ...], yes: Approval, duration
     given = (*request.approvals, yes)
     rule = approvals.nearest(rules, given)
     enough = approvals.lacking(rule, given) == 0
+    window = window_cut(request.window, duration, now)
     details: dict[str, Detail] = {"stages": [*sorted(yes.qualifies)], "enough": "yes" if enough else "no"}
     if yes.comment is not None:
         details["comment_sha256"] = commitment(yes.comment, request.salt)
@@ -133,6 +138,8 @@ def _approved(request: Request, rules: tuple[Rule, ...], yes: Approval, duration
     changed: dict[str, Any] = {
         "approvals": given,
         "duration": duration,
+        "window": window,
+        "answer_by": answer_by(request.answer_by, window),
         "rule": rule.name,
         "stages": approvals.progress(rule, given),
     }
@@ -140,7 +147,7 @@ def _approved(request: Request, rules: tuple[Rule, ...], yes: Approval, duration
         details["rule"] = rule.name
         changed |= {
             "status": moved(request.status, Move.APPROVE),
-            "use_by": now + USE_WITHIN,
+            "use_by": None if window else now + USE_WITHIN,
             "decided_by": yes.by,
             "decision_comment": yes.comment,
         }

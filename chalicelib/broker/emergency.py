@@ -34,6 +34,13 @@ def explained(reason: str) -> None:
         raise Invalid(f"reason: {message}.", (FieldError("reason", message),))
 
 
+def begins_now(starts_at: datetime | None) -> None:
+    """Raises Invalid where an emergency is asked for later."""
+    if starts_at is not None:
+        message = "an emergency begins now: leave it out"
+        raise Invalid(f"starts_at: {message}.", (FieldError("starts_at", message),))
+
+
 def opened(change: Change, way: Emergency, now: datetime) -> Change:
     """The same transition with the glass broken."""
     review_by = now + way.review_within
@@ -79,6 +86,8 @@ def escalate(world: World, principal: Principal, request_id: str, *, reason: str
             status=moved(request.status, Move.ESCALATE),
             escalated_because=reason,
             requester=principal,
+            starts_at=None,
+            window=None,
         )
         return opened(escalated, way, now)
 

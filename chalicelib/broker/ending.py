@@ -17,13 +17,13 @@ CANCELLABLE = frozenset({State.PENDING, State.READY, State.SCHEDULED})
 
 
 def cancel(world: World, principal: Principal, request_id: str) -> Request:
-    """Take back what was not used yet, for good. Raises NotFound, NotYours, NotCancellable and ChangedMeanwhile."""
+    """Take back what has not begun yet, for good. Raises NotFound, NotYours, NotCancellable and ChangedMeanwhile."""
 
     def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
         _own(request, principal)
         state = request.state(now)
         if state is State.ACTIVE:
-            raise NotCancellable("The access is in use already: return it instead.")
+            raise NotCancellable("The access has begun already: return it instead.")
         if state not in CANCELLABLE:
             raise NotCancellable(f"The request is {state} already: there is nothing left to cancel.")
         return _ended(request, EventType.CANCELLED, Move.CANCEL, principal, now)

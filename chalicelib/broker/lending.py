@@ -17,11 +17,12 @@ from chalicelib.broker.asking import IdempotencyKey, opening, record
 from chalicelib.broker.ports import Lent, Secret, Stale, World
 from chalicelib.broker.seeing import admitting_now, visible
 from chalicelib.core import approvals
-from chalicelib.core.catalogue import Catalogue, Role
+from chalicelib.core.catalogue import Catalogue, Role, Rule
 from chalicelib.core.ledger import Detail, EventType
 from chalicelib.core.life import Expired, Move, State, Status, Window, moved
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import (
+    FieldError,
     Invalid,
     NotActive,
     NotEligible,
@@ -31,7 +32,7 @@ from chalicelib.core.refusals import (
     Unavailable,
 )
 from chalicelib.core.request import Ask, Change, Request, Session, SessionStatus
-from chalicelib.core.rules import Terms, emergency
+from chalicelib.core.rules import Terms, emergency, refuse_where_frozen
 from chalicelib.core.session import SessionPlan, as_asked, long_enough, plan
 from chalicelib.core.times import stamp
 
@@ -64,11 +65,12 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """The role that is lent, the rule that lets it be today, and that rule's longest duration."""
+    """The role that is lent, the rule that lets it be today, the window, and where the session's wall stands in it."""
 
     role: Role
     rule: str
-    max_duration: timedelta
+    window: Window
+    ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,12 @@ def lend(world: World, principal: Principal, request_id: str) -> Credentials:
 def ask_and_lend(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None) -> Credentials | Request:
     """Ask and, where no approval is due, receive in one call; else the pending request.
 
-    With the same key again: the same request, then a new session of it. Raises what `ask` and `lend` raise.
+    With the same key again: the same request, then a new session of it. Raises what `ask` and `lend` raise, and Invalid
+    where a start is asked for.
     """
+    if wish.starts_at is not None:
+        message = "nothing could be lent before then: ask with POST /requests, and fetch once it has begun"
+        raise Invalid(f"starts_at: {message}.", (FieldError("starts_at", message),))
     now = world.now()
     change = opening(world, principal, wish, now)
     if change.after.status is Status.PENDING:
@@ -134,9 +140,8 @@ def _begin(world: World, principal: Principal, change: Change, asked_at: datetim
     request = change.after
     _usable(request, principal, now)
     _sparing(request, now)
-    way = _judged_again(world.catalogue(), request, principal)
-    window = request.window or Window(now, now + min(request.duration, way.max_duration))
-    ends_at = min(window.ends_at, window.starts_at + way.max_duration)
+    way = _judged_again(world.catalogue(), request, principal, now)
+    window, ends_at = way.window, way.ends_at
     if now >= ends_at:
         raise NotActive(f"Rule {way.rule!r} allows less than it did: this access ended at {stamp(ends_at)}.")
     _outlived_by_nothing(way.role, ends_at - window.starts_at)
@@ -182,6 +187,8 @@ def _usable(request: Request, principal: Principal, now: datetime) -> None:
         return
     if state is State.PENDING:
         raise NotActive("Nobody has approved this request yet.")
+    if state is State.SCHEDULED and request.window is not None:
+        raise NotActive(f"This access begins at {stamp(request.window.starts_at)}.")
     if request.expired_because(now) is Expired.UNUSED:
         raise NotActive("The approval was not used in time and has lapsed. Ask again.")
     raise NotActive(f"The request is {state}: it gives no access any more. Ask again.")
@@ -196,26 +203,51 @@ def _sparing(request: Request, now: datetime) -> None:
         raise TooManySessions(f"{MOST_A_MINUTE} sessions were begun within a minute: wait, or use one of those.", wait)
 
 
-def _judged_again(catalogue: Catalogue, request: Request, principal: Principal) -> _Way:
-    """By what the request may be used today. Raises NotEligible."""
-    rule, longest = _way_in(catalogue, request, principal)
-    role = catalogue.roles[request.role]
-    if not as_asked(role, request):
+def _judged_again(catalogue: Catalogue, request: Request, principal: Principal, now: datetime) -> _Way:
+    """By what the request may be used today. Raises NotEligible, and NotActive outside a rule's hours."""
+    way = (_emergency if request.break_glass else _ordinary)(catalogue, request, principal, now)
+    if not as_asked(way.role, request):
         raise NotEligible("The role or its scope was changed since this was asked for: ask again.")
-    return _Way(role, rule, longest)
+    return way
 
 
-def _way_in(catalogue: Catalogue, request: Request, principal: Principal) -> tuple[str, timedelta]:
-    """The rule that lets the request be used today, and for how long at the most. Raises NotEligible."""
-    if request.break_glass:
-        way = emergency(catalogue, principal, Terms(request.role, None, request.ticket))
-        return way.rule, way.max_duration
+def _emergency(catalogue: Catalogue, request: Request, principal: Principal, now: datetime) -> _Way:
+    """Neither hours nor a freeze stand in an emergency's way."""
+    found = emergency(catalogue, principal, Terms(request.role, None, request.ticket))
+    window = request.window or Window(now, now + min(request.duration, found.max_duration))
+    return _Way(found.role, found.rule, window, min(window.ends_at, window.starts_at + found.max_duration))
+
+
+def _ordinary(catalogue: Catalogue, request: Request, principal: Principal, now: datetime) -> _Way:
+    """By the rules that admit the request today and are filled by its approvals."""
+    refuse_where_frozen(catalogue)
     rules = admitting_now(catalogue, request, principal)
     filled = [rule for rule in rules if approvals.lacking(rule, request.approvals) == 0]
     if not filled:
         raise NotEligible("By today's catalogue and your groups nothing lets you use this request any more.")
-    rule = max(filled, key=lambda rule: (rule.max_duration, rule.name))
-    return rule.name, rule.max_duration
+    rule = _longest(filled, request, now)
+    return _Way(catalogue.roles[request.role], rule.name, _window(rule, request, now), _ends_at(rule, request, now))
+
+
+def _longest(rules: list[Rule], request: Request, now: datetime) -> Rule:
+    """Of the rules that lend at this hour, the one under which the access ends last. Raises NotActive: none does."""
+    lending = [rule for rule in rules if rule.hours is None or rule.hours.closing(now)]
+    if not lending:
+        rule = max(rules, key=lambda rule: (rule.max_duration, rule.name))
+        raise NotActive(f"Rule {rule.name!r} lends in its hours only: {rule.hours}.")
+    return max(lending, key=lambda rule: (_ends_at(rule, request, now), rule.max_duration, rule.name))
+
+
+def _window(rule: Rule, request: Request, now: datetime) -> Window:
+    return request.window or Window(now, now + min(request.duration, rule.max_duration))
+
+
+def _ends_at(rule: Rule, request: Request, now: datetime) -> datetime:
+    """Where a session under the rule meets its wall: at the window's end, or before it where its hours end today."""
+    window = _window(rule, request, now)
+    latest = min(window.ends_at, window.starts_at + rule.max_duration)
+    closing = rule.hours.closing(now) if rule.hours else None
+    return min(latest, closing) if closing else latest
 
 
 def _finish(world: World, begun: _Begun) -> Credentials:
@@ -287,14 +319,16 @@ def _issued(world: World, begun: _Begun, lent: Lent) -> None:
 def _failed(world: World, begun: _Begun, details: dict[str, Detail], *, certain: bool) -> None:
     """Say on the record that no credentials went out; where that cannot be said, the silence will read the same.
 
-    certain: STS made no session. If this was the only one ever begun, the window that it opened shuts again.
+    certain: STS made no session. If this was the only one ever begun, the request is unused again and the window that
+    it opened shuts; a window that was asked for stays as it is.
     """
     now = world.now()
     session = replace(begun.session, status=SessionStatus.FAILED)
 
     def failed(request: Request) -> Change:
         shuts = certain and request.status is Status.USED and request.sessions_begun == 1
-        unused = {"status": moved(request.status, Move.UNUSE), "window": None, "sessions_begun": 0} if shuts else {}
+        window = request.window if request.starts_at else None
+        unused = {"status": moved(request.status, Move.UNUSE), "window": window, "sessions_begun": 0} if shuts else {}
         return Change(request, request).then(
             EventType.SESSION_FAILED,
             at=now,

@@ -94,6 +94,9 @@ class Requests(Protocol):
     def waiting(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
         """The requests with a clock that runs out after `now`, the next to run out first."""
 
+    def due(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
+        """The requests with a clock that has run out by `now` and is not announced yet, the longest overdue first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property, lru_cache
 
+from chalicelib.core.hours import Hours
 from chalicelib.core.principal import Kind, Principal
 
 _WILDCARDS = re.compile(r"[*?]")
@@ -168,6 +169,7 @@ class Rule:
     """Who may request which roles, on which terms. A deny has only `who` and `roles`.
 
     ticket: the regular expression a ticket must match in full; None where none is asked for.
+    hours: when it lends; None where always.
     """
 
     name: str
@@ -179,6 +181,7 @@ class Rule:
     require_mfa: bool = False
     ticket: str | None = None
     break_glass: BreakGlass | None = None
+    hours: Hours | None = None
 
     def covers(self, role: str) -> bool:
         return any(glob(pattern).fullmatch(role) for pattern in self.roles)
@@ -244,7 +247,7 @@ def _prefixes(text: str, lengths: Iterable[int]) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """digest: the SHA-256 of the file, in hex."""
+    """digest: the SHA-256 of the file, in hex. frozen: nothing is approved or lent; asking stays possible."""
 
     digest: str
     issuers: tuple[Issuer, ...] = ()
@@ -252,6 +255,7 @@ class Catalogue:
     roles: Mapping[str, Role] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     auditors: Who = Who()
+    frozen: bool = False
     examples: tuple[Example, ...] = ()
 
     @cached_property

@@ -25,6 +25,8 @@ class EventType(StrEnum):
     CANCELLED = "request.cancelled"
     RETURNED = "request.returned"
     ESCALATED = "request.escalated"
+    EXPIRED = "request.expired"
+    ENDED = "request.ended"
     SESSION_ISSUING = "session.issuing"
     SESSION_ISSUED = "session.issued"
     SESSION_FAILED = "session.failed"

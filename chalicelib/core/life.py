@@ -30,7 +30,7 @@ class Move(StrEnum):
     DENY = "deny"
     CANCEL = "cancel"
     USE = "use"
-    UNUSE = "unuse"  # the first use failed for certain: the window shuts again
+    UNUSE = "unuse"  # the first use failed for certain: a window that it opened shuts again
     RETURN = "return"
     REVOKE = "revoke"
 
@@ -43,6 +43,7 @@ MOVES: Mapping[tuple[Status, Move], Status] = MappingProxyType(
         (Status.PENDING, Move.CANCEL): Status.CANCELLED,
         (Status.APPROVED, Move.USE): Status.USED,
         (Status.APPROVED, Move.CANCEL): Status.CANCELLED,
+        (Status.APPROVED, Move.RETURN): Status.RETURNED,  # inside a window that was asked for, before its first use
         (Status.APPROVED, Move.REVOKE): Status.REVOKED,
         (Status.USED, Move.UNUSE): Status.APPROVED,
         (Status.USED, Move.RETURN): Status.RETURNED,
@@ -89,22 +90,23 @@ def state(
     match status:
         case Status.PENDING:
             return (State.PENDING, None) if now < answer_by else (State.EXPIRED, Expired.UNANSWERED)
+        case Status.APPROVED if window is not None and now < window.starts_at:
+            return State.SCHEDULED, None
         case Status.APPROVED if window is not None:
-            return _in_window(window, now)
+            return _begun(window, now)
         case Status.APPROVED:
             unused = use_by is not None and now >= use_by
             return (State.EXPIRED, Expired.UNUSED) if unused else (State.READY, None)
         case Status.USED if window is not None:
-            return _in_window(window, now)
+            # Also before its start: where it was used by a clock ahead of this one, it has begun.
+            return _begun(window, now)
         case Status.USED:
             raise ValueError("a used request without a window")
         case _:
             return State(status.value), None
 
 
-def _in_window(window: Window, now: datetime) -> tuple[State, None]:
-    if now < window.starts_at:
-        return State.SCHEDULED, None
+def _begun(window: Window, now: datetime) -> tuple[State, None]:
     return (State.ACTIVE if now < window.ends_at else State.ENDED), None
 
 

@@ -25,7 +25,10 @@ class ScopeChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What a principal asks for. session_policy: the caller's own, as JSON text; never together with a scope."""
+    """What a principal asks for. session_policy: the caller's own, as JSON text; never together with a scope.
+
+    starts_at: when the window shall begin; None: at the first use.
+    """
 
     role: str
     duration: timedelta
@@ -34,6 +37,7 @@ class Ask:
     scope: ScopeChoice | None = None
     session_policy: str | None = None
     break_glass: bool = False
+    starts_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +108,14 @@ class Request:
     duration: as asked, or as an approver cut it.
     scope: the choice; session_policy: the permissions that approvers see (the scope's, filled in, or the caller's).
     rule, stages: the deciding rule; while pending they are worked out anew whenever they are shown.
-    answer_by: the end of waiting for a decision; use_by: the end of waiting for the first use; window: once open.
+    starts_at: the start that was asked for; None where the first use opens the window.
+    answer_by: the end of waiting for a decision; use_by: the end of waiting for a first use that opens the window.
+    window: once open; where a start was asked for, from the beginning.
     break_glass: access without approval, which somebody of `reviewers` has to review by `review_by`.
     escalated_because: why a pending request was made one.
     sessions_begun, last_begun: how many sessions were begun, and when the last ten were.
     catalogue_digest: of the catalogue that the ask was judged by.
+    announced: the clock whose end the history tells already; it is due no more, another one would be.
     salt: what the history's commitments to reason and comments are salted with.
     version, head_hash: the seq and the hash of the last event.
     """
@@ -135,6 +142,7 @@ class Request:
     decided_by: str | None = None
     decision_comment: str | None = None
     use_by: datetime | None = None
+    starts_at: datetime | None = None
     window: Window | None = None
     break_glass: bool = False
     reviewers: tuple[Who, ...] = ()
@@ -143,6 +151,7 @@ class Request:
     review: Review | None = None
     sessions_begun: int = 0
     last_begun: tuple[datetime, ...] = ()
+    announced: datetime | None = None
     version: int = 0
     head_hash: str = ""
 
@@ -156,7 +165,11 @@ class Request:
         return life.state(self.status, answer_by=self.answer_by, use_by=self.use_by, window=self.window, now=now)
 
     def due_at(self) -> datetime | None:
-        """The next clock that ends something: what a sweeper will have to announce. None where none is left."""
+        """The next clock that ends something: what the sweeper has to announce. None where none is left."""
+        clock = self._clock()
+        return None if clock == self.announced else clock
+
+    def _clock(self) -> datetime | None:
         match self.status:
             case Status.PENDING:
                 return self.answer_by

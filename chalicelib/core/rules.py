@@ -114,6 +114,14 @@ def not_eligible(role_name: str) -> NotEligible:
     )
 
 
+def refuse_where_frozen(catalogue: Catalogue) -> None:
+    """Raises NotEligible where the catalogue is frozen: asked before anything is approved or lent."""
+    if catalogue.frozen:
+        raise NotEligible(
+            "The catalogue is frozen: nothing is approved or lent until `freeze` is taken out of it. You may ask."
+        )
+
+
 def ways_in(catalogue: Catalogue, principal: Principal, role_name: str) -> tuple[Rule, ...]:
     """The allowing rules that include the principal and cover the role, whatever they ask for; none where denied."""
     try:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.0{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])",
+    re.ASCII,
+)
 _LENGTH = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
 _UNIT = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
@@ -19,6 +23,19 @@ def stamp(instant: datetime) -> str:
 def read_stamp(text: str) -> datetime:
     """The instant that `stamp` wrote. Raises ValueError for anything else."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def read_instant(text: str) -> datetime:
+    """An instant as callers write it, in UTC: RFC 3339 with any zone, whole seconds. Raises ValueError, in words.
+
+    A leap second (`:60`) is refused: no clock that Daypass or IAM compares with ever shows one.
+    """
+    if not _INSTANT.fullmatch(text):
+        raise ValueError("write an instant in whole seconds and with its zone, as in 2026-11-23T12:00:00Z")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("there is no such instant") from None
 
 
 def read_length(text: str) -> timedelta:

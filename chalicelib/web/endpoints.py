@@ -298,7 +298,7 @@ ENDPOINTS = (
         view=approve,
         body=s.ApproveBody,
         answers={200: (s.RequestView,)},
-        refuses=(*DECISION_REFUSES, AlreadyApprovedByYou),
+        refuses=(*DECISION_REFUSES, AlreadyApprovedByYou, NotEligible),
     ),
     Endpoint(
         method="POST",

@@ -7,7 +7,16 @@ import unicodedata
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StrictInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictInt,
+    WithJsonSchema,
+)
 
 from chalicelib.broker.asking import DryRun
 from chalicelib.broker.lending import Credentials
@@ -18,7 +27,7 @@ from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import NotYet
 from chalicelib.core.request import Ask, Request, Review, ScopeChoice, Session, SessionStatus, StageProgress, Verdict
-from chalicelib.core.times import stamp
+from chalicelib.core.times import read_instant, stamp
 
 ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 ROLE = r"^[a-z0-9][a-z0-9-]{0,62}(@[a-z0-9][a-z0-9-]{0,62})?$"
@@ -50,6 +59,12 @@ def _policy_text(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, dict) else value
 
 
+def _instant(value: Any) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("an instant is a text, as in 2026-11-23T12:00:00Z")
+    return read_instant(value)
+
+
 def _flag(value: Any) -> Any:
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
@@ -58,6 +73,10 @@ Text = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain
 Reason = Annotated[str, Field(min_length=3, max_length=500), AfterValidator(_plain)]
 Seconds = Annotated[StrictInt, Field(ge=60, le=10**9)]
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
+# Text first: pydantic alone would take numbers, fractions and a minute's sixtieth second.
+Starts = Annotated[
+    datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 35})
+]
 Limit = Annotated[int, Field(ge=1, le=50)]
 Cursor = Annotated[str, Field(min_length=1, max_length=300)]
 
@@ -78,15 +97,18 @@ class AskBody(In):
     session_policy: (
         Annotated[str | dict[str, Any], Field(union_mode="left_to_right"), AfterValidator(_policy_text)] | None
     ) = None
-    starts_at: str | None = Field(default=None, description="Not built yet: 422 `not-yet`.")
+    starts_at: Starts | None = Field(
+        default=None,
+        description="When the window shall begin: whole seconds with a zone, not past, at most 30 days ahead. "
+        "Left out, the first use opens it. Not with `POST /credentials`: 422 `invalid`.",
+    )
     break_glass: bool = Field(default=False, strict=True, description="Access now, approval never, review afterwards.")
     extends: str | None = Field(default=None, description="Not built yet: 422 `not-yet`.")
 
     def ask(self) -> Ask:
         """Raises NotYet for what is not built."""
-        for name in ("starts_at", "extends"):
-            if getattr(self, name) is not None:
-                raise NotYet(f"{name} is not built yet. Leave it out.")
+        if self.extends is not None:
+            raise NotYet("extends is not built yet. Leave it out.")
         assert self.session_policy is None or isinstance(self.session_policy, str)
         return Ask(
             role=self.role,
@@ -96,12 +118,16 @@ class AskBody(In):
             scope=ScopeChoice(self.scope.name, self.scope.parameters) if self.scope else None,
             session_policy=self.session_policy,
             break_glass=self.break_glass,
+            starts_at=self.starts_at,
         )
 
 
 class ApproveBody(In):
     comment: Text | None = None
-    duration_seconds: Seconds | None = Field(default=None, description="May shorten what was asked, never lengthen it.")
+    duration_seconds: Seconds | None = Field(
+        default=None,
+        description="May shorten what was asked, never lengthen it; a window with a start of its own ends earlier.",
+    )
 
 
 class DenyBody(In):
@@ -229,13 +255,14 @@ class StageView(Out):
 
 
 class TermsView(Out):
-    """One rule's terms for a role: how long, and after which approvals ([]: at once)."""
+    """One rule's terms for a role: how long, after which approvals ([]: at once), in which hours (left out: always)."""
 
     rule: str
     max_duration_seconds: int
     stages: list[StageView]
     mfa: bool
     ticket: str | None = None
+    hours: str | None = None
 
 
 class BreakGlassView(Out):
@@ -274,6 +301,7 @@ class RoleView(Out):
                 stages=[StageView.of(StageProgress(stage.count, stage.who, ())) for stage in rule.stages],
                 mfa=rule.require_mfa,
                 **({"ticket": rule.ticket} if rule.ticket is not None else {}),
+                **({"hours": str(rule.hours)} if rule.hours is not None else {}),
             )
             for rule in item.rules
         ]

@@ -375,6 +375,7 @@ def test_every_list_read_page_by_page_is_the_whole_list_in_order(store: Requests
         (lambda after: store.by_requester("alice@example.com", after=after, limit=limit), newest),
         (lambda after: store.everything(after=after, limit=limit), newest),
         (lambda after: store.waiting(now=NOW, after=after, limit=limit), soonest),
+        (lambda after: store.due(now=NOW + 5 * HOUR, after=after, limit=limit), soonest),
     ]
     for one, expected in lists:
         read = pages(one)
@@ -432,6 +433,56 @@ def test_given_a_clock_that_changed_then_the_request_waits_for_the_new_one_only(
     change = a_change(request, status=Status.APPROVED, use_by=NOW + 9 * HOUR)
     store.commit(change)
     assert store.waiting(now=NOW + 2 * HOUR, after=None, limit=10) == Page((change.after,), None)
+
+
+def test_due_are_the_requests_whose_clock_has_run_out_unannounced_and_no_others(store: Requests) -> None:
+    def at(status: Status, **changed: Any) -> Request:
+        return submitted(store, status=status, **changed)
+
+    unanswered = at(Status.PENDING, answer_by=NOW)  # this very second
+    unused = at(Status.APPROVED, use_by=NOW - HOUR)
+    missed = at(Status.APPROVED, window=Window(NOW - 3 * HOUR, NOW - 2 * HOUR))
+    ended = at(Status.USED, window=Window(NOW - HOUR, NOW - SECOND))
+    at(Status.PENDING, answer_by=NOW + SECOND)
+    at(Status.PENDING, answer_by=NOW - HOUR, announced=NOW - HOUR)
+    at(Status.USED, window=Window(NOW - HOUR, NOW - SECOND), announced=NOW - SECOND)
+    at(Status.RETURNED, window=Window(NOW - HOUR, NOW - SECOND))
+    at(Status.DENIED)
+    assert store.due(now=NOW, after=None, limit=10) == Page((missed, unused, ended, unanswered), None)
+    assert store.due(now=NOW - 4 * HOUR, after=None, limit=10) == Page((), None)
+
+
+def test_given_its_end_was_announced_then_a_request_is_due_no_more_and_waits_no_more(store: Requests) -> None:
+    request = submitted(store, answer_by=NOW - HOUR)
+    store.commit(a_change(request, EventType.EXPIRED, announced=NOW - HOUR))
+    assert store.due(now=NOW, after=None, limit=10) == Page((), None)
+    assert store.waiting(now=NOW - 2 * HOUR, after=None, limit=10) == Page((), None)
+
+
+def test_given_a_clock_that_changed_after_one_was_announced_then_the_new_one_is_due(store: Requests) -> None:
+    request = submitted(store, answer_by=NOW - HOUR)
+    expired = a_change(request, EventType.EXPIRED, announced=NOW - HOUR)
+    store.commit(expired)
+    approved = a_change(expired.after, status=Status.APPROVED, use_by=NOW)
+    store.commit(approved)
+    assert store.due(now=NOW, after=None, limit=10) == Page((approved.after,), None)
+
+
+def test_given_a_list_of_the_due_when_some_are_announced_while_it_is_read_then_none_is_passed_over(
+    store: Requests,
+) -> None:
+    stored = [submitted(store, answer_by=NOW - hours * HOUR) for hours in (4, 3, 3, 2, 1)]
+    read: list[Request] = []
+    after = None
+    while True:
+        page = store.due(now=NOW, after=after, limit=2)
+        for request in page.items:
+            store.commit(a_change(request, EventType.EXPIRED, announced=request.answer_by))
+        read += page.items
+        after = page.next
+        if after is None:
+            break
+    assert read == stored
 
 
 def test_events_sessions_and_claims_are_in_no_list_of_requests(store: Requests) -> None:
@@ -501,6 +552,7 @@ def test_every_method_makes_as_few_calls_as_can_be(table: Table, calls: list[str
     assert made(lambda: table.by_requester("alice@example.com", after=None, limit=10)) == {"Query": 1}
     assert made(lambda: table.everything(after=None, limit=10)) == {"Query": 4}
     assert made(lambda: table.waiting(now=NOW, after=None, limit=10)) == {"Query": 4}
+    assert made(lambda: table.due(now=NOW, after=None, limit=10)) == {"Query": 4}
 
 
 def test_given_obstacles_when_writing_then_no_more_calls_than_it_takes_to_tell(table: Table, calls: list[str]) -> None:
@@ -648,6 +700,7 @@ def test_given_a_table_that_does_not_answer_then_every_method_says_unavailable(
         lambda: table.everything(after=None, limit=1),
         lambda: table.by_requester("alice@example.com", after=None, limit=1),
         lambda: table.waiting(now=NOW, after=None, limit=1),
+        lambda: table.due(now=NOW, after=None, limit=1),
     ]
     for act in every:
         answers.give(answer)

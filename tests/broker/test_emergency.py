@@ -287,3 +287,23 @@ def test_reviewers_and_auditors_see_an_emergency_and_strangers_do_not() -> None:
     for stranger in (ALICE, EVE):
         with pytest.raises(NotFound):
             seeing.found(stage.world, stranger, id)
+
+
+def test_neither_a_freeze_nor_hours_stand_in_an_emergencys_way() -> None:
+    stage = Stage(catalogue=replace(CATALOGUE, frozen=True))
+    lent = broken(stage)
+    assert stage.lent(stage.request(lent.request_id)).expiration == NOW + HOUR
+
+
+def test_an_emergency_begins_now() -> None:
+    with pytest.raises(Invalid) as refusal:
+        asking.ask(Stage().world, CAROL, replace(FIRE, starts_at=NOW + HOUR), None)
+    assert refusal.value.errors[0].field == "starts_at"
+
+
+def test_escalating_what_was_to_begin_later_begins_at_the_first_use() -> None:
+    stage = Stage()
+    request = stage.asked(CAROL, an_ask(starts_at=NOW + 2 * HOUR))
+    escalated = emergency.escalate(stage.world, CAROL, request.id, reason="nobody answers and it burns")
+    assert (escalated.starts_at, escalated.window, escalated.state(NOW)) == (None, None, State.READY)
+    assert stage.lent(escalated).expiration == NOW + HOUR

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -15,10 +16,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending, seeing
+from chalicelib.broker import asking, deciding, emergency, ending, lending, seeing, sweeping
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
-from chalicelib.core.life import MOVES, State, Status
+from chalicelib.core.life import MOVES, State, Status, Window
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Request, ScopeChoice, Verdict
@@ -32,9 +33,11 @@ CATALOGUES = [
     CATALOGUE,
     with_rules(("sre administer payments", {"max_duration": timedelta(minutes=30)})),
     with_rules(("sre administer payments", {"roles": ("nothing-such",)})),
+    replace(CATALOGUE, frozen=True),
     with_rules(("contractors never administer payments", {"roles": ("*",)})),
 ]
 people = st.sampled_from(PEOPLE)
+starts = st.none() | st.sampled_from([0, 1, 3600, 30 * 24 * 3600]).map(lambda seconds: timedelta(seconds=seconds))
 lengths = st.sampled_from([60, 600, 900, 3600, 3 * 3600]).map(lambda seconds: timedelta(seconds=seconds))
 
 
@@ -49,12 +52,22 @@ class Stories(RuleBasedStateMachine):
         self.yes: dict[str, list[Principal]] = defaultdict(list)
         self.final: dict[str, Status] = {}
 
-    @rule(target=requests, who=people, role=st.sampled_from(ROLES), length=lengths, key=st.sampled_from(["a", None]))
-    def ask(self, who: Principal, role: str, length: timedelta, key: str | None):
+    @rule(
+        target=requests,
+        who=people,
+        role=st.sampled_from(ROLES),
+        length=lengths,
+        starts=starts,
+        key=st.sampled_from(["a", None]),
+    )
+    def ask(self, who: Principal, role: str, length: timedelta, starts: timedelta | None, key: str | None):
         scope = ScopeChoice("one-bucket", {"bucket": "data-files"}) if role == "data-export" else None
         idempotency = IdempotencyKey("POST /requests", key) if key else None
         try:
-            asked = asking.ask(self.stage.world, who, an_ask(role, length, scope=scope), idempotency)
+            starts_at = None if starts is None else self.stage.now + starts
+            asked = asking.ask(
+                self.stage.world, who, an_ask(role, length, scope=scope, starts_at=starts_at), idempotency
+            )
         except Refusal:
             return multiple()
         assert asked.request.requester.id == who.id
@@ -141,9 +154,15 @@ class Stories(RuleBasedStateMachine):
             end(self.stage.world, who, id)
             assert who.id == self.stage.request(id).requester.id
 
-    @rule(length=st.sampled_from([1, 59, 600, 1800, 3600, 4 * 3600]))
+    @rule(length=st.sampled_from([1, 59, 600, 1800, 3600, 4 * 3600, 30 * 24 * 3600]))
     def pass_time(self, length: int) -> None:
         self.stage.pass_time(timedelta(seconds=length))
+
+    @rule()
+    def sweep(self) -> None:
+        before = {request.id: request.state(self.stage.now) for request in self.everything()}
+        assert sweeping.sweep(self.stage.world).failures == {}
+        assert {request.id: request.state(self.stage.now) for request in self.everything()} == before
 
     @rule(catalogue=st.sampled_from(CATALOGUES))
     def change_the_catalogue(self, catalogue) -> None:
@@ -201,16 +220,29 @@ class Stories(RuleBasedStateMachine):
     @invariant()
     def every_session_ends_with_its_window_or_before(self) -> None:
         for request in self.everything():
-            starts = None
             for event in self.stage.history(request.id):
                 if event.type == "session.issuing":
                     ends_at = read_stamp(str(event.details["ends_at"]))
-                    starts = starts or read_stamp(event.at)
-                    assert read_stamp(event.at) < ends_at
+                    assert (request.starts_at or read_stamp(event.at)) <= read_stamp(event.at) < ends_at
                     assert ends_at <= read_stamp(event.at) + request.duration
         for plan in self.stage.lender.plans:
             denies = [s for s in json.loads(plan.policy)["Statement"] if s["Effect"] == "Deny"]
             assert any("aws:CurrentTime" in str(deny) for deny in denies)
+
+    @invariant()
+    def a_window_that_was_asked_for_begins_as_asked_and_ends_as_approved(self) -> None:
+        for request in self.everything():
+            if request.starts_at is not None:
+                assert request.window == Window(request.starts_at, request.starts_at + request.duration)
+                assert (request.use_by, request.answer_by <= request.window.ends_at) == (None, True)
+
+    @invariant()
+    def what_time_did_is_announced_once_and_nothing_happens_after_it(self) -> None:
+        for request in self.everything():
+            types = [event.type for event in self.stage.history(request.id)]
+            told = [kind for kind in types if kind in ("request.expired", "request.ended")]
+            assert told in ([], [f"request.{request.state(self.stage.now)}"])
+            assert told in ([], types[-1:])
 
     @invariant()
     def what_one_sees_is_what_the_list_shows(self) -> None:

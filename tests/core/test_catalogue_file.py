@@ -298,8 +298,7 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ('reviewers = { groups = ["security"] }, ', "", f"{SRE}.break_glass.reviewers", "is missing"),
     ('expect = "not-eligible"', 'expect = "denied"', "tests[0].expect", "'not-eligible', 'auto-approved', 'needs-app"),
     # what is not built yet
-    ('roles = ["payments-*"]', 'roles = ["payments-*"]\nhours = "9-17"', f"{SRE}.hours", "not built yet"),
-    ('roles = ["payments-*"]', 'roles = ["payments-*"]\nfreeze = []', f"{SRE}.freeze", "not built yet"),
+    ('roles = ["payments-*"]', 'roles = ["payments-*"]\nfreeze = []', f"{SRE}.freeze", "not a key"),
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nextensions = 1', f"{SRE}.extensions", "not built yet"),
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nnotify = "#sre"', f"{SRE}.notify", "not built yet"),
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nmax_per_day = 3', f"{SRE}.max_per_day", "not built yet"),
@@ -307,6 +306,30 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ("[auditors]", "[organization]\n[auditors]", "organization", "not built yet"),
     ('via = "role"', 'via = "oidc"', "roles.reader.via", "not built yet"),
     ('via = "role"', 'via = "saml"', "roles.reader.via", "must be 'role' or 'oidc'"),
+    # hours and freeze
+    ('\n[[issuers]]\nname = "people"', 'freeze = "yes"\n[[issuers]]\nname = "people"', "freeze", "true or false"),
+    ('roles = ["payments-*"]', 'roles = ["payments-*"]\nhours = "9-17"', f"{SRE}.hours", "must be a table"),
+    *(
+        ('roles = ["payments-*"]', f'roles = ["payments-*"]\nhours = {{ {hours} }}', f"{SRE}.hours{place}", message)
+        for hours, place, message in (
+            ('days = "mon-fri", from = "08:00", to = "18:00"', ".zone", "is missing"),
+            ('days = "mon-fri", to = "18:00", zone = "UTC"', ".from", "is missing"),
+            ('days = "mon-fri", from = "08:00", to = "18:00", zone = "UTC", until = 1', ".until", "not a key"),
+            ('days = "Mon-Fri", from = "08:00", to = "18:00", zone = "UTC"', ".days", "must name days"),
+            ('days = "mon-", from = "08:00", to = "18:00", zone = "UTC"', ".days", "must name days"),
+            ('days = "mon-fri-sat", from = "08:00", to = "18:00", zone = "UTC"', ".days", "must name days"),
+            ('days = "mon,,tue", from = "08:00", to = "18:00", zone = "UTC"', ".days", "must name days"),
+            ('days = "mon", from = "8:00", to = "18:00", zone = "UTC"', ".from", "a time of the day"),
+            ('days = "mon", from = "08:60", to = "18:00", zone = "UTC"', ".from", "a time of the day"),
+            ('days = "mon", from = "08:00", to = "24:01", zone = "UTC"', ".to", "a time of the day"),
+            ('days = "mon", from = "18:00", to = "08:00", zone = "UTC"', ".to", "later than from"),
+            ('days = "mon", from = "08:00", to = "08:00", zone = "UTC"', ".to", "later than from"),
+            ('days = "mon", from = "08:00", to = "18:00", zone = "Mars/Base"', ".zone", "no time zone 'Mars/Base'"),
+            ('days = "mon", from = "08:00", to = "18:00", zone = "Europe"', ".zone", "no time zone"),
+            ('days = "mon", from = "08:00", to = "18:00", zone = "../etc/passwd"', ".zone", "no time zone"),
+            ('days = "mon", from = "08:00", to = "18:00", zone = "/etc/localtime"', ".zone", "no time zone"),
+        )
+    ),
     # issuers
     ('name = "people"', 'name = "cluster"', 'issuers[1] "cluster".name', 'is the name of issuers[0] "cluster"'),
     ('name = "people"', 'name = "iam"', 'issuers[0] "iam".name', "the IAM door"),
@@ -527,6 +550,38 @@ def test_given_a_break_glass_for_others_when_read_then_a_denied_allow_still_give
 
 
 # All at once
+
+
+@pytest.mark.parametrize(
+    ("days", "named"),
+    [
+        ("mon-fri", "mon,tue,wed,thu,fri"),
+        ("sat,sun", "sat,sun"),
+        ("sun-thu", "mon,tue,wed,thu,sun"),
+        ("wed", "wed"),
+        ("mon-mon,wed", "mon,wed"),
+        ("mon-sun", "mon,tue,wed,thu,fri,sat,sun"),
+    ],
+)
+def test_hours_are_read_as_they_are_written(days, named):
+    hours = f'hours = {{ days = "{days}", from = "08:00", to = "24:00", zone = "Europe/Berlin" }}'
+    rule = read(changed('roles = ["payments-*"]', f'roles = ["payments-*"]\n{hours}')).rules[0]
+    assert str(rule.hours) == f"{named} 08:00-24:00 Europe/Berlin"
+
+
+def test_a_deny_has_no_hours():
+    hours = 'hours = { days = "mon", from = "08:00", to = "09:00", zone = "UTC" }'
+    [mistake] = mistakes_in(changed('effect = "deny"', f'effect = "deny"\n{hours}'))
+    assert (mistake.place, mistake.message) == (
+        'rules[2] "contractors never".hours',
+        "a deny has only name, who and roles",
+    )
+
+
+@pytest.mark.parametrize("freeze", ["true", "false"])
+def test_freeze_stands_at_the_top(freeze):
+    assert read(f"freeze = {freeze}\n{GOOD}").frozen is (freeze == "true")
+    assert not read(GOOD).frozen
 
 
 def test_given_many_mistakes_when_read_then_all_are_told_a_line_each():

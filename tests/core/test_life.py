@@ -62,6 +62,19 @@ def test_given_an_approved_request_when_its_use_is_due_then_it_has_lapsed_at_tha
     ],
 )
 def test_a_window_is_half_open(now: datetime, expected: State) -> None:
+    assert at(now, Status.APPROVED, window=Window(NOON, NOON + HOUR)) == (expected, None)
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (NOON - SECOND, State.ACTIVE),
+        (NOON, State.ACTIVE),
+        (NOON + HOUR - SECOND, State.ACTIVE),
+        (NOON + HOUR, State.ENDED),
+    ],
+)
+def test_what_is_used_has_begun_also_where_a_slower_clock_is_asked(now: datetime, expected: State) -> None:
     assert at(now, Status.USED, window=Window(NOON, NOON + HOUR)) == (expected, None)
 
 

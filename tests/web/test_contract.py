@@ -1,13 +1,17 @@
 """The HTTP contract, call by call."""
 
 import json
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from chalicelib.core.hours import Hours
 from chalicelib.core.refusals import Refusal
 from chalicelib.web.problems import STATUS
 from tests.builders import HOUR
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK
+from tests.stage import CATALOGUE, with_rules
 from tests.web.api import ASK, SANDBOX, Api
 
 REQUEST_KEYS = {
@@ -19,6 +23,8 @@ CREDENTIALS_KEYS = {
     "Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId", "AssumedRoleUser",
     "SourceIdentity", "RequestId", "SessionName",
 }  # fmt: skip
+
+SOON = "2031-03-05T14:00:00Z"
 
 
 def asked(api: Api, body=ASK, who=CAROL) -> str:
@@ -235,7 +241,8 @@ def test_ask_and_issue_answers_200_with_credentials_or_202_with_the_request() ->
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/escalate", WHY), 409, "not-pending"),
         (lambda api: api.call("POST", f"/v1/requests/{asked(api)}/escalate", WHY, who=FRANK), 403, "not-yours"),
         (lambda api: api.call("POST", "/v1/requests", {**ASK, "extends": "01K"}), 422, "not-yet"),
-        (lambda api: api.call("POST", "/v1/requests", {**ASK, "starts_at": "2031-01-01T00:00:00Z"}), 422, "not-yet"),
+        (lambda api: api.call("POST", "/v1/requests", {**ASK, "starts_at": "2031-01-01T00:00:00Z"}), 422, "invalid"),
+        (lambda api: api.call("POST", "/v1/credentials", {**SANDBOX, "starts_at": SOON}), 422, "invalid"),
     ],
 )
 def test_refusals_and_their_slugs(call, status, slug) -> None:
@@ -277,6 +284,44 @@ def test_too_many_sessions_is_a_429_with_retry_after() -> None:
         assert api.call("POST", f"/v1/requests/{id}/credentials").status == 200
     answer = api.call("POST", f"/v1/requests/{id}/credentials")
     assert (answer.status, answer.slug, answer.headers["Retry-After"]) == (429, "too-many-sessions", "60")
+
+
+def test_a_start_that_is_asked_for_is_the_windows_whoever_answers_when() -> None:
+    api = Api()
+    for written in (SOON, "2031-03-05T15:00:00+01:00", "2031-03-05T14:00:00.000Z"):
+        answer = api.call("POST", "/v1/requests", {**ASK, "starts_at": written})
+        assert answer.status == 201
+        assert set(answer.json) == REQUEST_KEYS | {"starts_at", "ends_at"}
+    shown = api.call("POST", f"/v1/requests/{answer.json['id']}/approve", {}, who=FRANK).json
+    assert (shown["state"], shown["starts_at"], shown["ends_at"]) == ("scheduled", SOON, "2031-03-05T15:00:00Z")
+    early = api.call("POST", f"/v1/requests/{shown['id']}/credentials")
+    assert (early.status, early.slug) == (409, "not-active")
+    assert SOON in early.json["detail"]
+    [listed] = api.call("GET", "/v1/requests?state=scheduled").json["items"]
+    assert listed["id"] == shown["id"]
+    api.stage.pass_time(2 * HOUR)
+    assert api.call("POST", f"/v1/requests/{shown['id']}/credentials").json["Expiration"] == "2031-03-05T15:00:00Z"
+
+
+def test_a_freeze_is_a_403_and_what_is_outside_of_its_hours_a_409() -> None:
+    api = Api()
+    pending, ready = asked(api), approved(api)
+    hours = Hours(days=frozenset({"sun"}), opens=HOUR, closes=2 * HOUR, zone=ZoneInfo("UTC"))
+    api.stage.catalogue = with_rules(("sre administer payments", {"hours": hours}))
+    closed = api.call("POST", f"/v1/requests/{ready}/credentials")
+    assert (closed.status, closed.slug) == (409, "not-active")
+    assert "sun 01:00-02:00 UTC" in closed.json["detail"]
+    [admin, _] = api.call("GET", "/v1/roles").json["items"]
+    assert admin["terms"][0]["hours"] == "sun 01:00-02:00 UTC"
+    api.stage.catalogue = replace(CATALOGUE, frozen=True)
+    for answer in (
+        api.call("POST", f"/v1/requests/{pending}/approve", {}, who=FRANK),
+        api.call("POST", f"/v1/requests/{ready}/credentials"),
+        api.call("POST", "/v1/credentials", SANDBOX, who=ALICE),
+    ):
+        assert (answer.status, answer.slug) == (403, "not-eligible")
+        assert answer.json["detail"].startswith("The catalogue is frozen: ")
+    assert api.call("POST", "/v1/requests", ASK).status == 201
 
 
 def test_what_lapsed_is_reported_by_the_clock_alone() -> None:

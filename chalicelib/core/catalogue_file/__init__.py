@@ -55,6 +55,7 @@ def read_catalogue(text: str, *, hub_account: str, partition: str = "aws", local
         roles=roles.lent,
         rules=rules,
         auditors=auditors,
+        frozen=file.freeze,
         examples=examples,
     )
 

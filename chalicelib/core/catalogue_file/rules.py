@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import islice
 
 from chalicelib.core.catalogue import BreakGlass, Effect, Rule, Stage, glob, literal_prefix
+from chalicelib.core.catalogue_file.hours import read_hours
 from chalicelib.core.catalogue_file.mistakes import Say, entry, length, regular_expression
 from chalicelib.core.catalogue_file.people import People
 from chalicelib.core.catalogue_file.shape import BreakGlassShape, RuleShape, StageShape
@@ -60,7 +61,7 @@ def _rule(shape: RuleShape, place: str, people: People, names: RoleNames, say: S
     rule = Rule(name=shape.name, who=people.who(shape.who, f"{place}.who", say), roles=shape.roles)
     if shape.effect == "allow":
         return _with_terms(rule, shape, place, people, say)
-    for term in ("max_duration", "approvals", "require", "break_glass"):
+    for term in ("max_duration", "approvals", "require", "break_glass", "hours"):
         if getattr(shape, term) is not None:
             say(f"{place}.{term}", "a deny has only name, who and roles")
     return replace(rule, effect=Effect.DENY)
@@ -81,6 +82,7 @@ def _with_terms(rule: Rule, shape: RuleShape, place: str, people: People, say: S
         require_mfa=bool(shape.require and shape.require.mfa),
         ticket=regular_expression(ticket, f"{place}.require.ticket", say) if ticket else None,
         break_glass=_break_glass(glass, f"{place}.break_glass", people, say) if glass else None,
+        hours=read_hours(shape.hours, f"{place}.hours", say) if shape.hours else None,
     )
 
 

@@ -82,6 +82,13 @@ class BreakGlassShape(Shape):
     ticket: bool = False
 
 
+class HoursShape(Shape):
+    days: Text
+    opens: Text = Field(alias="from")
+    closes: Text = Field(alias="to")
+    zone: Text
+
+
 class RuleShape(Shape):
     name: Text
     effect: Literal["allow", "deny"] = "allow"
@@ -91,6 +98,7 @@ class RuleShape(Shape):
     approvals: Annotated[tuple[StageShape, ...], Field(strict=False)] | None = None
     require: RequireShape | None = None
     break_glass: BreakGlassShape | None = None
+    hours: HoursShape | None = None
 
 
 class ExampleWhoShape(Shape):
@@ -116,6 +124,7 @@ class ExampleShape(Shape):
 class FileShape(Shape):
     """None stands for an entry that is there and has not the shape of one."""
 
+    freeze: bool = False
     issuers: Annotated[tuple[IssuerShape | None, ...], Field(strict=False)] = ()
     accounts: dict[str, AccountShape | None] = Field(default_factory=dict)
     roles: dict[str, RoleShape | None] = Field(default_factory=dict)
@@ -125,8 +134,8 @@ class FileShape(Shape):
 
 
 _NOT_YET = frozenset(
-    {"hours", "freeze", "extensions", "notify", "max_per_day", "directories", "organization"}
-)  # designed, not built: passing over `hours` would give access
+    {"extensions", "notify", "max_per_day", "directories", "organization"}
+)  # designed, not built: passing over `max_per_day` would give access
 
 _SENTENCES = {
     "missing": "is missing",

@@ -1,0 +1,135 @@
+"""Hours bound what is lent and its wall; a freeze stops approving and lending, and nothing else."""
+
+from dataclasses import replace
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from chalicelib.broker import deciding, ending, lending
+from chalicelib.core.hours import DAYS, Hours
+from chalicelib.core.life import State, Window
+from chalicelib.core.refusals import NotActive, NotEligible
+from chalicelib.core.request import Request
+from tests.broker.test_lending import wall
+from tests.builders import HOUR, NOW, SECOND
+from tests.people import ALICE, CAROL, FRANK
+from tests.stage import CATALOGUE, Stage, an_ask, with_rules
+
+RULE = "engineers administer the sandbox"
+FROZEN = replace(CATALOGUE, frozen=True)
+SANDBOX = an_ask("sandbox-admin", 8 * HOUR)
+# NOW is a Wednesday, 13:00 in Berlin.
+OFFICE = Hours(days=frozenset(DAYS[:5]), opens=8 * HOUR, closes=18 * HOUR, zone=ZoneInfo("Europe/Berlin"))
+CLOSING = NOW + 5 * HOUR
+OPENING = NOW + 19 * HOUR
+
+
+def in_office_hours(*, also: Hours | None = OFFICE, **changed: object) -> Stage:
+    return Stage(catalogue=with_rules((RULE, {"hours": also, **changed})))
+
+
+def test_a_session_ends_with_todays_hours_where_its_window_does_not_end_before() -> None:
+    stage = in_office_hours()
+    request = stage.asked(ALICE, SANDBOX)
+    stage.pass_time(4 * HOUR + HOUR / 2)
+    assert stage.lent(request, ALICE).expiration == CLOSING
+    assert wall(stage) == "2031-03-05T17:00:00Z"
+    assert stage.request(request.id).window == Window(stage.now, stage.now + 8 * HOUR)
+
+
+def test_a_session_ends_with_its_window_where_the_hours_go_on() -> None:
+    stage = in_office_hours()
+    request = stage.asked(ALICE, an_ask("sandbox-admin"))
+    assert stage.lent(request, ALICE).expiration == NOW + HOUR
+    assert wall(stage) == "2031-03-05T13:00:00Z"
+
+
+def test_outside_of_its_hours_nothing_is_lent_and_the_refusal_names_them() -> None:
+    stage = in_office_hours(max_duration=12 * HOUR)
+    request = stage.asked(ALICE, an_ask("sandbox-admin", 12 * HOUR, starts_at=OPENING - 2 * HOUR))
+    stage.now = OPENING - SECOND
+    with pytest.raises(NotActive, match=r"mon,tue,wed,thu,fri 08:00-18:00 Europe/Berlin"):
+        stage.lent(request, ALICE)
+    assert stage.types(request.id) == ["request.submitted"]
+    stage.now = OPENING
+    assert stage.lent(request, ALICE)
+    assert wall(stage) == "2031-03-06T17:00:00Z"
+
+
+def test_at_the_closing_second_it_is_over_and_asking_stays_possible() -> None:
+    stage = in_office_hours()
+    request = stage.asked(ALICE, SANDBOX)
+    stage.now = CLOSING - SECOND
+    assert stage.lent(request, ALICE).expiration == CLOSING
+    stage.now = CLOSING
+    with pytest.raises(NotActive, match="hours"):
+        stage.lent(request, ALICE)
+    with pytest.raises(NotActive, match="hours"):
+        lending.ask_and_lend(stage.world, ALICE, SANDBOX, None)
+    assert stage.asked(ALICE, SANDBOX).state(stage.now) is State.READY
+
+
+def test_another_way_in_without_hours_is_never_shortened_by_one_that_has_them() -> None:
+    always = next(rule for rule in CATALOGUE.rules if rule.name == RULE)
+    office = replace(always, name="z in office hours", max_duration=12 * HOUR, hours=OFFICE)
+    stage = Stage(catalogue=replace(CATALOGUE, rules=(*CATALOGUE.rules, office)))
+    request = stage.asked(ALICE, SANDBOX)
+    stage.now = CLOSING - HOUR / 2
+    assert stage.lent(request, ALICE).expiration == stage.now + HOUR
+    assert wall(stage) == (stage.now + 8 * HOUR).strftime("%Y-%m-%dT%H:%M:%SZ")
+    stage.now = CLOSING + HOUR
+    assert stage.lent(request, ALICE)
+
+
+@pytest.mark.parametrize(
+    ("day", "closes"), [("2031-03-30", "2031-03-30T16:00:00Z"), ("2031-10-26", "2031-10-26T17:00:00Z")]
+)
+def test_on_the_days_on_which_clocks_are_set_the_wall_stands_where_the_clock_shows_it(day: str, closes: str) -> None:
+    stage = in_office_hours(also=replace(OFFICE, days=frozenset({"sun"})))
+    stage.now = NOW.fromisoformat(f"{day}T12:00:00+00:00")
+    stage.lent(stage.asked(ALICE, SANDBOX), ALICE)
+    assert wall(stage) == closes
+
+
+def test_given_a_freeze_then_nothing_is_approved_and_nothing_lent_and_asking_stays_possible() -> None:
+    stage = Stage()
+    used, ready, pending = stage.approved(), stage.approved(), stage.asked()
+    stage.lent(used)
+    stage.catalogue = FROZEN
+
+    def approve() -> Request:
+        return deciding.approve(stage.world, FRANK, pending.id, comment=None, duration=None)
+
+    for act in (
+        lambda: stage.lent(used),
+        lambda: stage.lent(ready),
+        approve,
+        lambda: lending.ask_and_lend(stage.world, ALICE, SANDBOX, None),
+    ):
+        before = stage.requests.everything(after=None, limit=50).items
+        with pytest.raises(NotEligible, match=r"^The catalogue is frozen: "):
+            act()
+        assert stage.requests.everything(after=None, limit=50).items == before
+    assert stage.asked(CAROL).state(NOW) is State.PENDING
+    stage.catalogue = CATALOGUE
+    assert approve().state(NOW) is State.READY
+    assert stage.lent(used)
+
+
+def test_given_a_freeze_then_saying_no_taking_back_and_giving_back_stay_possible() -> None:
+    stage = Stage()
+    used, ready, pending = stage.approved(), stage.approved(), stage.asked()
+    stage.lent(used)
+    stage.catalogue = FROZEN
+    assert deciding.deny(stage.world, FRANK, pending.id, comment="no").state(NOW) is State.DENIED
+    assert ending.cancel(stage.world, CAROL, ready.id).state(NOW) is State.CANCELLED
+    assert ending.give_back(stage.world, CAROL, used.id).state(NOW) is State.RETURNED
+
+
+def test_a_freeze_keeps_what_no_approval_is_due_for_ready_and_does_not_stop_its_clock() -> None:
+    stage = Stage(catalogue=FROZEN)
+    request = stage.asked(ALICE, SANDBOX)
+    assert request.state(NOW) is State.READY
+    assert request.state(NOW + 8 * HOUR - timedelta(seconds=1)) is State.READY
+    assert request.state(NOW + 8 * HOUR) is State.EXPIRED
