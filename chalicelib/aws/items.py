@@ -172,6 +172,7 @@ class RequestItem(Item):
     window = Text(null=True)
     sessions_begun = NumberAttribute()
     last_begun = Text()
+    revocation = Text(null=True)
     version = NumberAttribute()
     head_hash = UnicodeAttribute()
 

@@ -24,9 +24,13 @@ class EventType(StrEnum):
     DENIED = "request.denied"
     CANCELLED = "request.cancelled"
     RETURNED = "request.returned"
+    REVOKED = "request.revoked"
     SESSION_ISSUING = "session.issuing"
     SESSION_ISSUED = "session.issued"
     SESSION_FAILED = "session.failed"
+    DENY_WRITTEN = "deny.written"
+    DENY_FAILED = "deny.failed"
+    DENY_REMOVED = "deny.removed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
