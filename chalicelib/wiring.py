@@ -13,6 +13,7 @@ from ulid import ULID
 
 from chalicelib import settings
 from chalicelib.aws.clients import sts_client
+from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
 from chalicelib.broker import sweeping
@@ -51,7 +52,7 @@ def catalogue() -> Catalogue:
 
 @cache
 def world() -> World:
-    """One botocore session for the table and for STS."""
+    """One botocore session for the table, for STS and for the revoker."""
     ours = _settings()
     table = Table(ours.table, region=ours.region)
     lender = StsLender(sts_client(table.session, ours.region))
@@ -59,6 +60,7 @@ def world() -> World:
         catalogue=catalogue,
         requests=table,
         lender=lender,
+        revoker=IamRevoker(table.session, ours.region),
         now=_now,
         new_id=lambda: str(ULID()),
         new_salt=lambda: token_hex(16),

@@ -160,8 +160,13 @@ class Client:
     def cancel(self, request_id: str) -> Json:
         return self._call("POST", _path(request_id, "cancel"), body={})
 
-    def give_back(self, request_id: str) -> Json:
-        return self._call("POST", _path(request_id, "return"), body={})
+    def give_back(self, request_id: str, *, cut: bool = False) -> Json:
+        """cut: end the sessions that were lent, too; what became of that is the answer's `revocation`."""
+        return self._call("POST", _path(request_id, "return"), body={"cut": True} if cut else {})
+
+    def revoke(self, request_id: str, comment: str) -> Json:
+        """Take somebody's access away. What became of the live sessions is the answer's `revocation`."""
+        return self._call("POST", _path(request_id, "revoke"), body={"comment": comment})
 
     def credentials(self, request_id: str) -> Json:
         """A new session of a request, in the form that `credential_process` reads, and whose it is."""

@@ -165,10 +165,25 @@ def cancel(request_id: Id, as_json: AsJson = False) -> None:
 
 
 @app.command("return")
-def give_back(request_id: Id, as_json: AsJson = False) -> None:
-    """Say that you are done: no new sessions; those you hold run out by themselves."""
+def give_back(
+    request_id: Id,
+    cut: Annotated[bool, typer.Option("--cut", help="End the sessions that you hold, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say that you are done: no new sessions; those you hold run out by themselves, or are cut."""
     client = _client()
-    _tell(client.give_back(client.find(request_id, mine=True)), as_json)
+    _tell(client.give_back(client.find(request_id, mine=True), cut=cut), as_json)
+
+
+@app.command()
+def revoke(
+    request_id: Id,
+    comment: Annotated[list[str], typer.Argument(metavar="COMMENT...", help="Why: the requester reads it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take somebody's access away, and cut the sessions that they hold."""
+    client = _client()
+    _tell(client.revoke(client.find(request_id), " ".join(comment)), as_json)
 
 
 @app.command("list")

@@ -158,7 +158,7 @@ def request(item: Json, paint: Paint = colourless) -> str:
         about += [("decided by", plain(item.get("decided_by")))]
         about += [("saying", quoted(item.get("decision_comment")) if item.get("decision_comment") else "")]
     about += [("session", _session(session)) for session in item.get("sessions", [])]
-    return pairs(about)
+    return pairs([*about, *_revocation(item.get("revocation") or {})])
 
 
 def timeline(events: Sequence[Json]) -> str:
@@ -198,6 +198,22 @@ def _review(emergency: Json) -> str:
 def _session(session: Json) -> str:
     name, key = plain(session.get("session_name")), plain(session.get("access_key_id"))
     return f"{plain(session.get('issued_at'))} to {plain(session.get('expires_at'))}  {key}  {name}"
+
+
+def _revocation(told: Json) -> list[tuple[str, str]]:
+    """What is known of the sessions that were cut: a deny that is written takes AWS up to minutes to apply."""
+    stopped = [("stopped", plain(told.get("stopped_at")))]
+    denies = [("deny", _deny(deny)) for deny in told.get("denies", [])]
+    return [*stopped, *denies, *(("not cut", plain(arn)) for arn in told.get("not_covered", []))]
+
+
+def _deny(deny: Json) -> str:
+    if deny.get("removed_at"):
+        known = f"removed at {plain(deny['removed_at'])}: its sessions are over"
+    else:
+        written = f"written at {plain(deny['written_at'])}" if deny.get("written_at") else "NOT known to be written"
+        known = f"{written} ({plain(deny['error'])})" if deny.get("error") else written
+    return f"{known}  {plain(deny.get('role_arn'))}"
 
 
 def _detail(value: object) -> str:

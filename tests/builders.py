@@ -17,8 +17,10 @@ from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.request import (
     Approval,
     Change,
+    Deny,
     Request,
     Review,
+    Revocation,
     ScopeChoice,
     Session,
     SessionStatus,
@@ -174,6 +176,15 @@ sessions = st.builds(
     sts_request_id=st.none() | texts,
     sts_region=st.none() | texts,
 )
+denies = st.builds(
+    Deny,
+    role_arn=texts,
+    due_at=st.none() | instants,
+    written_at=st.none() | instants,
+    error=st.none() | texts,
+    removed_at=st.none() | instants,
+)
+revocations = st.builds(Revocation, stopped_at=instants, denies=_tuples(denies), not_covered=_tuples(texts))
 _requests = st.builds(
     Request,
     id=st.builds(an_id),
@@ -207,6 +218,7 @@ _requests = st.builds(
     sessions_begun=st.integers(0, 1000),
     last_begun=_tuples(instants),
     announced=st.none() | instants,
+    revocation=st.none() | revocations,
     version=st.integers(1, 10**9),
     head_hash=texts,
 )

@@ -51,5 +51,6 @@ def seeded(embedded_aws: EmbeddedAws) -> EmbeddedAws:
 
 @pytest.fixture
 def hub(seeded: EmbeddedAws, table: Table, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", seeded.url)
+    for service in ("STS", "IAM"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", seeded.url)
     return a_hub(seeded.url, table)

@@ -11,7 +11,17 @@ from enum import Enum
 from threading import Lock
 from typing import TypeVar
 
-from chalicelib.broker.ports import AlreadyClaimed, Claim, Lent, Page, QuotaFull, ReviewIsOverdue, Secret, Stale
+from chalicelib.broker.ports import (
+    AlreadyClaimed,
+    CannotDeny,
+    Claim,
+    Lent,
+    Page,
+    QuotaFull,
+    ReviewIsOverdue,
+    Secret,
+    Stale,
+)
 from chalicelib.core import life
 from chalicelib.core.ledger import Event
 from chalicelib.core.refusals import StsRefused, Unavailable
@@ -204,6 +214,42 @@ class FakeLender:
             request_id=f"00000000-0000-4000-8000-{number:012d}",
             region="us-east-1",
         )
+
+
+@dataclass
+class FakeRevoker:
+    """`ports.Revoker` without IAM: which requests are denied at which role. `roles`: those there are."""
+
+    roles: set[str]
+    denied: set[tuple[str, str]] = field(default_factory=set)
+    _next: CannotDeny | None = None
+    _effect: Effect = Effect.BEFORE
+
+    def fail_next(self, code: str = "AccessDenied", effect: Effect = Effect.BEFORE) -> None:
+        """The next call raises CannotDeny, before or after it took effect."""
+        self._next, self._effect = CannotDeny(f"{code}: the fake was told to fail.", code), effect
+
+    def forget_what_was_told(self) -> None:
+        self._next = None
+
+    def deny(self, role_arn: str, request_id: str) -> None:
+        with self._acting(role_arn):
+            self.denied.add((role_arn, request_id))
+
+    def allow_again(self, role_arn: str, request_id: str) -> None:
+        with self._acting(role_arn):
+            self.denied.discard((role_arn, request_id))
+
+    @contextmanager
+    def _acting(self, role_arn: str) -> Iterator[None]:
+        told, self._next = self._next, None
+        if role_arn not in self.roles:
+            raise CannotDeny("AccessDenied: the fake has no such role.", "AccessDenied")
+        if told and self._effect is Effect.BEFORE:
+            raise told
+        yield
+        if told:
+            raise told
 
 
 def _key(claim: Claim) -> tuple[str, str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import botocore.session
 
 from chalicelib.aws.clients import sts_client
+from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
 from chalicelib.broker.ports import World
@@ -25,31 +26,36 @@ class Hub:
     world: World
     table: Table
     sts: Any
+    session: botocore.session.Session
     calls: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         for client in (self.table.client, self.sts):
             client.meta.events.register("before-send.*.*", self._count)
+        self.session.register("before-send.*.*", self._count)  # the clients that the revoker will make
 
-    def _count(self, event_name: str, **_: Any) -> None:
-        self.calls[event_name.rpartition(".")[2]] += 1
+    def _count(self, **event: Any) -> None:
+        self.calls[event["event_name"].rpartition(".")[2]] += 1
 
 
 def a_hub(aws: str, table: Table) -> Hub:
     """The clients of one container: the table as the hub's root, STS as the broker's role.
 
-    The environment's `AWS_ENDPOINT_URL_STS` must be `aws`, as `daypass local` sets it for the broker's own client.
+    The environment's `AWS_ENDPOINT_URL_STS` and `AWS_ENDPOINT_URL_IAM` must be `aws`, as `daypass local` sets it for
+    the broker's own clients.
     """
-    sts = sts_client(broker_session(aws), REGION)
+    session = broker_session(aws)
+    sts = sts_client(session, REGION)
     world = World(
         catalogue=lambda: CATALOGUE,
         requests=table,
         lender=StsLender(sts),
+        revoker=IamRevoker(session, REGION),
         now=lambda: datetime.now(UTC).replace(microsecond=0),
         new_id=an_id,
         new_salt=lambda: f"salt of {an_id()}",
     )
-    return Hub(world, table, sts)
+    return Hub(world, table, sts, session)
 
 
 def broker_session(aws: str) -> botocore.session.Session:

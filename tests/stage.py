@@ -17,7 +17,7 @@ from chalicelib.core.principal import Principal
 from chalicelib.core.request import Ask, Request, Session
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
-from tests.fakes import FakeLender, FakeRequests
+from tests.fakes import FakeLender, FakeRequests, FakeRevoker
 from tests.people import BOB, CAROL
 
 EXAMPLE = example_catalogue("http://127.0.0.1:8000")
@@ -54,9 +54,11 @@ class Stage:
     catalogue: Catalogue = CATALOGUE
     requests: FakeRequests = field(default_factory=FakeRequests)
     lender: FakeLender = field(init=False)
+    revoker: FakeRevoker = field(init=False)
 
     def __post_init__(self) -> None:
         self.lender = FakeLender(lambda: self.now)
+        self.revoker = FakeRevoker({role.arn for role in self.catalogue.roles.values()})
 
     @property
     def world(self) -> World:
@@ -64,6 +66,7 @@ class Stage:
             catalogue=lambda: self.catalogue,
             requests=self.requests,
             lender=self.lender,
+            revoker=self.revoker,
             now=lambda: self.now,
             new_id=an_id,
             new_salt=lambda: f"salt of {an_id()}",

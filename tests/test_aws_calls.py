@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending, seeing
+from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.request import Verdict
@@ -62,6 +62,20 @@ def test_breaking_the_glass_takes_three_and_its_review_three(hub: Hub) -> None:
     id, justified = lent[0].request_id, Verdict.JUSTIFIED
     review = counted(hub, lambda: emergency.review(hub.world, DAVE, id, verdict=justified, comment="I saw the pages"))
     assert review == {READ: 2, WRITE: 1}
+
+
+def test_revoking_takes_two_for_the_record_and_three_for_the_deny(hub: Hub) -> None:
+    id = asking.ask(hub.world, CAROL, an_ask(), None).request.id
+    deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
+    lending.lend(hub.world, CAROL, id)
+    calls = counted(hub, lambda: revoking.revoke(hub.world, FRANK, id, comment="no more"))
+    assert calls == {READ: 1, WRITE: 2, STS: 1, "PutRolePolicy": 1}
+
+
+def test_revoking_what_was_not_used_takes_two(hub: Hub) -> None:
+    id = asking.ask(hub.world, CAROL, an_ask(), None).request.id
+    deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
+    assert counted(hub, lambda: revoking.revoke(hub.world, FRANK, id, comment="no")) == {READ: 1, WRITE: 1}
 
 
 def test_looking_at_a_request_takes_one_and_at_its_history_two(hub: Hub) -> None:

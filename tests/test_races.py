@@ -11,7 +11,7 @@ from functools import partial
 from threading import Barrier
 from typing import Any
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending, sweeping
+from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, sweeping
 from chalicelib.broker.asking import MAX_OPEN, IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
@@ -123,6 +123,29 @@ def test_a_return_racing_issuances_never_lets_credentials_out_after_it(hub: Hub)
     assert "session.issued" not in told[told.index("request.returned") :]
     issued = sum(isinstance(outcome, Credentials) for outcome in outcomes)
     assert told.count("session.issued") == 1 + issued
+
+
+def test_a_revocation_racing_issuances_never_lets_credentials_out_after_it_and_denies_what_there_is(hub: Hub) -> None:
+    id = asked(hub)
+    deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
+    lending.lend(hub.world, CAROL, id)
+    outcomes = at_once(
+        *[lambda: lending.lend(hub.world, CAROL, id)] * 4,
+        lambda: revoking.revoke(hub.world, FRANK, id, comment="no more").status,
+    )
+    told = history(hub, id)
+    assert outcomes[-1] is Status.REVOKED
+    assert "session.issued" not in told[told.index("request.revoked") :]
+    assert told.count("session.issued") == 1 + sum(isinstance(outcome, Credentials) for outcome in outcomes)
+    assert told.count("deny.written") == 1
+
+
+def test_of_two_who_revoke_at_once_one_does_and_the_other_hears_that_it_is_done(hub: Hub) -> None:
+    id = asked(hub)
+    deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
+    lending.lend(hub.world, CAROL, id)
+    outcomes = at_once(*[lambda who=who: revoking.revoke(hub.world, who, id, comment="no").status for who in leads(2)])
+    assert Counter(outcomes) == {Status.REVOKED: 1, "not-active": 1}
 
 
 def test_the_same_key_sent_eight_times_at_once_makes_one_request(hub: Hub) -> None:

@@ -180,6 +180,7 @@ class RequestItem(Item):
     sessions_begun = NumberAttribute()
     last_begun = Text()
     announced = UnicodeAttribute(null=True)
+    revocation = Text(null=True)
     version = NumberAttribute()
     head_hash = UnicodeAttribute()
 

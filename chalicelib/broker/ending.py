@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from chalicelib.broker import revoking
 from chalicelib.broker.deciding import transition
 from chalicelib.broker.ports import World
+from chalicelib.core import revocation
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.ledger import EventType
 from chalicelib.core.life import Move, State, moved
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import NotActive, NotCancellable, NotYours
-from chalicelib.core.request import Change, Request
+from chalicelib.core.request import Change, Request, Revocation
 
 CANCELLABLE = frozenset({State.PENDING, State.READY, State.SCHEDULED})
 
@@ -31,10 +33,10 @@ def cancel(world: World, principal: Principal, request_id: str) -> Request:
     return transition(world, principal, request_id, step)
 
 
-def give_back(world: World, principal: Principal, request_id: str) -> Request:
+def give_back(world: World, principal: Principal, request_id: str, *, cut: bool = False) -> Request:
     """End the access: no new session starts. Raises NotFound, NotYours, NotActive and ChangedMeanwhile.
 
-    Sessions that were lent already live until their wall; cutting them is not built yet.
+    cut: end the sessions that were lent too, as a revocation does; without it they live until their wall.
     """
 
     def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
@@ -43,9 +45,11 @@ def give_back(world: World, principal: Principal, request_id: str) -> Request:
         if state is not State.ACTIVE:
             hint = "cancel it instead" if state in CANCELLABLE else "there is nothing left to return"
             raise NotActive(f"The request is {state}: {hint}.")
-        return _ended(request, EventType.RETURNED, Move.RETURN, principal, now)
+        begun = revocation.begun(request, catalogue, now) if cut else None
+        return _ended(request, EventType.RETURNED, Move.RETURN, principal, now, begun)
 
-    return transition(world, principal, request_id, step)
+    returned = transition(world, principal, request_id, step)
+    return revoking.cut(world, returned) if cut else returned
 
 
 def _own(request: Request, principal: Principal) -> None:
@@ -53,6 +57,10 @@ def _own(request: Request, principal: Principal) -> None:
         raise NotYours("Only the person who asked may do this.")
 
 
-def _ended(request: Request, kind: EventType, move: Move, principal: Principal, now: datetime) -> Change:
-    status = moved(request.status, move)
-    return Change(request, request).then(kind, at=now, actor=principal.id, details={}, status=status)
+def _ended(
+    request: Request, kind: EventType, move: Move, principal: Principal, now: datetime, cut: Revocation | None = None
+) -> Change:
+    status, details = moved(request.status, move), {"cut": "yes"} if cut else {}
+    return Change(request, request).then(
+        kind, at=now, actor=principal.id, details=details, status=status, revocation=cut
+    )

@@ -59,6 +59,17 @@ class ReviewIsOverdue(Exception):
         self.request_id = request_id
 
 
+class CannotDeny(Exception):
+    """A deny is not known to be at the role, or not known to be gone from it; `str` of it is for people.
+
+    code: AWS's own, or `no-answer`: then it may be there all the same.
+    """
+
+    def __init__(self, detail: str, code: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
 class Requests(Protocol):
     """The table. Every write is one transaction. All reads but the lists see every write that came before them.
 
@@ -130,6 +141,16 @@ class Lender(Protocol):
         """
 
 
+class Revoker(Protocol):
+    """Cuts the sessions of one request at the role that lent them. Both answer within 5 s, and may be done twice."""
+
+    def deny(self, role_arn: str, request_id: str) -> None:
+        """Deny everything to every session of the request, and to no other. Raises CannotDeny."""
+
+    def allow_again(self, role_arn: str, request_id: str) -> None:
+        """Take that deny away, if it is there. Raises CannotDeny."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """Everything outside, as the use cases see it.
@@ -141,6 +162,7 @@ class World:
     catalogue: Callable[[], Catalogue]
     requests: Requests
     lender: Lender
+    revoker: Revoker
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     new_salt: Callable[[], str]

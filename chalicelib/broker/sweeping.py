@@ -1,6 +1,7 @@
 """Sweeping: what time has done by itself is said on the record, once.
 
-It decides nothing: a request has expired or ended by arithmetic on now, whether or not this ever runs.
+It decides nothing: a request has expired or ended by arithmetic on now, whether or not this ever runs. Denies that
+could not be written are tried again here, and those whose sessions are over are removed.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chalicelib.broker.ports import Stale, World
+from chalicelib.broker.revoking import BROKER, settle
 from chalicelib.core.ledger import Detail, EventType
 from chalicelib.core.life import State
 from chalicelib.core.request import Change, Request
 from chalicelib.core.times import stamp
-
-ACTOR = "daypass"
-"""Who announces. No principal is called so: a person's id holds an @, a workload's a / or a colon."""
 
 SETTLES = timedelta(minutes=1)
 """How long after its end a clock is announced: by then no slower clock calls the request open, and no session begun in
@@ -39,6 +38,7 @@ class Outcome(StrEnum):
 
     EXPIRED = "expired"
     ENDED = "ended"
+    SETTLED = "settled"
     NOTHING = "nothing"
     FAILED = "failed"
 
@@ -82,9 +82,11 @@ def _due(world: World, by: datetime) -> Iterator[str]:
 
 
 def _announce(world: World, request_id: str) -> Outcome:
-    """Judged by the record: the list that named the request may be behind it."""
+    """Judged by the record: the list that named the request may be behind it. What was cut is settled instead."""
     for _ in range(TRIES):
         request = world.requests.get(request_id)
+        if request and request.revocation:
+            return Outcome.SETTLED if settle(world, request, world.now()) != request else Outcome.NOTHING
         announced = announcement(request, world.now()) if request else None
         if announced is None:
             return Outcome.NOTHING
@@ -109,4 +111,4 @@ def announcement(request: Request, now: datetime) -> tuple[Outcome, Change] | No
     else:
         assert request.state(now) is State.ENDED
         outcome, kind, details = Outcome.ENDED, EventType.ENDED, {"ended_at": stamp(due)}
-    return outcome, Change(request, request).then(kind, at=now, actor=ACTOR, details=details, announced=due)
+    return outcome, Change(request, request).then(kind, at=now, actor=BROKER, details=details, announced=due)

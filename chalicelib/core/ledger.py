@@ -24,6 +24,7 @@ class EventType(StrEnum):
     DENIED = "request.denied"
     CANCELLED = "request.cancelled"
     RETURNED = "request.returned"
+    REVOKED = "request.revoked"
     ESCALATED = "request.escalated"
     EXPIRED = "request.expired"
     ENDED = "request.ended"
@@ -32,6 +33,9 @@ class EventType(StrEnum):
     SESSION_FAILED = "session.failed"
     BREAK_GLASS_OPENED = "break_glass.opened"
     BREAK_GLASS_REVIEWED = "break_glass.reviewed"
+    DENY_WRITTEN = "deny.written"
+    DENY_FAILED = "deny.failed"
+    DENY_REMOVED = "deny.removed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

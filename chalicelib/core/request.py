@@ -101,6 +101,37 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deny:
+    """What is known of the deny that cuts a request's live sessions at one role; nothing yet where all is None.
+
+    written_at: when AWS took it, which is not yet when it holds everywhere. error: why it could not be written, or
+    removed, at the last attempt. removed_at: when it was taken away, its sessions being over.
+    due_at: when there is something to be done about it again; None: never.
+    """
+
+    role_arn: str
+    due_at: datetime | None
+    written_at: datetime | None = None
+    error: str | None = None
+    removed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """How the live sessions of a request are cut. stopped_at: from when on no new one was lent.
+
+    not_covered: the ARNs (with IAM's wildcards) of roles that its sessions may have gone on to, which no deny reaches.
+    """
+
+    stopped_at: datetime
+    denies: tuple[Deny, ...] = ()
+    not_covered: tuple[str, ...] = ()
+
+    def due_at(self) -> datetime | None:
+        return min((deny.due_at for deny in self.denies if deny.due_at), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One ask for one role for one duration for one reason.
 
@@ -116,6 +147,7 @@ class Request:
     sessions_begun, last_begun: how many sessions were begun, and when the last ten were.
     catalogue_digest: of the catalogue that the ask was judged by.
     announced: the clock whose end the history tells already; it is due no more, another one would be.
+    revocation: once its live sessions were to be cut.
     salt: what the history's commitments to reason and comments are salted with.
     version, head_hash: the seq and the hash of the last event.
     """
@@ -152,6 +184,7 @@ class Request:
     sessions_begun: int = 0
     last_begun: tuple[datetime, ...] = ()
     announced: datetime | None = None
+    revocation: Revocation | None = None
     version: int = 0
     head_hash: str = ""
 
@@ -165,7 +198,7 @@ class Request:
         return life.state(self.status, answer_by=self.answer_by, use_by=self.use_by, window=self.window, now=now)
 
     def due_at(self) -> datetime | None:
-        """The next clock that ends something: what the sweeper has to announce. None where none is left."""
+        """The next clock: what the sweeper has to announce, or to do about a deny. None where none is left."""
         clock = self._clock()
         return None if clock == self.announced else clock
 
@@ -178,7 +211,7 @@ class Request:
             case Status.USED:
                 return self.window.ends_at if self.window else None
             case _:
-                return None
+                return self.revocation.due_at() if self.revocation else None
 
     @property
     def head(self) -> Head:

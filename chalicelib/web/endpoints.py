@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending, seeing
+from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
@@ -210,9 +210,12 @@ def cancel(call: Call) -> Answer:
 
 
 def give_back(call: Call) -> Answer:
-    if call.body.cut:
-        raise NotYet("cut is not built yet: leave it out, and sessions lent already end at their wall.")
-    return Answer(200, _shown(call, ending.give_back(call.world, call.principal, call.id)))
+    return Answer(200, _shown(call, ending.give_back(call.world, call.principal, call.id, cut=call.body.cut)))
+
+
+def revoke(call: Call) -> Answer:
+    request = revoking.revoke(call.world, call.principal, call.id, comment=call.body.comment)
+    return Answer(200, _shown(call, request))
 
 
 def lend(call: Call) -> Answer:
@@ -325,7 +328,16 @@ ENDPOINTS = (
         view=give_back,
         body=s.ReturnBody,
         answers={200: (s.RequestView,)},
-        refuses=(NotFound, NotYours, NotActive, ChangedMeanwhile, NotYet),
+        refuses=(NotFound, NotYours, NotActive, ChangedMeanwhile),
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests/{id}/revoke",
+        summary="Take it away, and cut the sessions that were lent",
+        view=revoke,
+        body=s.RevokeBody,
+        answers={200: (s.RequestView,)},
+        refuses=(NotFound, MayNotApprove, NotActive, ChangedMeanwhile),
     ),
     Endpoint(
         method="POST",

@@ -26,7 +26,18 @@ from chalicelib.core.ledger import Event
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import NotYet
-from chalicelib.core.request import Ask, Request, Review, ScopeChoice, Session, SessionStatus, StageProgress, Verdict
+from chalicelib.core.request import (
+    Ask,
+    Deny,
+    Request,
+    Review,
+    Revocation,
+    ScopeChoice,
+    Session,
+    SessionStatus,
+    StageProgress,
+    Verdict,
+)
 from chalicelib.core.times import read_instant, stamp
 
 ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
@@ -144,7 +155,11 @@ class ReviewBody(In):
 
 
 class ReturnBody(In):
-    cut: bool = Field(default=False, strict=True, description="Not built yet: 422 `not-yet` where true.")
+    cut: bool = Field(default=False, strict=True, description="End the sessions that were lent, too.")
+
+
+class RevokeBody(In):
+    comment: Text
 
 
 class NothingBody(In):
@@ -378,6 +393,39 @@ class ReviewView(Out):
         return cls(verdict=review.verdict, by=review.by, at=review.at, comment=review.comment)
 
 
+class DenyView(Out):
+    """The deny at one role: when AWS took it, or why it could not be written; neither while that is not known."""
+
+    role_arn: str
+    written_at: Instant | None = None
+    error: str | None = None
+    removed_at: Instant | None = Field(default=None, description="When it was taken away: its sessions were over.")
+
+    @classmethod
+    def of(cls, deny: Deny) -> DenyView:
+        told = {"written_at": deny.written_at, "error": deny.error, "removed_at": deny.removed_at}
+        return cls(role_arn=deny.role_arn, **{name: value for name, value in told.items() if value})  # type: ignore[arg-type]
+
+
+class RevocationView(Out):
+    """How live sessions are cut. AWS takes up to minutes to apply a deny everywhere once it is written.
+
+    not_covered: roles that the sessions may have gone on to, which no deny reaches.
+    """
+
+    stopped_at: Instant
+    denies: list[DenyView]
+    not_covered: list[str]
+
+    @classmethod
+    def of(cls, revocation: Revocation) -> RevocationView:
+        return cls(
+            stopped_at=revocation.stopped_at,
+            denies=[DenyView.of(deny) for deny in revocation.denies],
+            not_covered=list(revocation.not_covered),
+        )
+
+
 class RequestSummary(Out):
     """A request as lists show it: without policy and sessions."""
 
@@ -418,10 +466,12 @@ class RequestSummary(Out):
 class RequestView(RequestSummary):
     session_policy: str | None
     sessions: list[SessionView]
+    revocation: RevocationView | None = None
 
     @classmethod
     def of(cls, request: Request, now: datetime, sessions: tuple[Session, ...] = ()) -> RequestView:
         issued = [session for session in sessions if session.status is SessionStatus.ISSUED]
+        cut: dict[str, Any] = {"revocation": RevocationView.of(request.revocation)} if request.revocation else {}
         return cls(
             **_summary(request, now),
             session_policy=request.session_policy,
@@ -435,6 +485,7 @@ class RequestView(RequestSummary):
                 )
                 for session in issued
             ],
+            **cut,
         )
 
 

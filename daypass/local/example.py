@@ -24,6 +24,7 @@ REGION = "us-east-1"
 TABLE = "daypass"
 BROKER_ROLE = "daypass-broker"
 BROKER_ARN = f"arn:aws:iam::{HUB_ACCOUNT}:role/{BROKER_ROLE}"
+REVOKER_PATH, REVOKER_ROLE = "/daypass-revoker/", "DaypassRevoker"
 ROOT_SECRET = "test"
 """ministack takes any account id as the access key id of that account's root, whatever the secret."""
 
@@ -94,11 +95,14 @@ def seed(aws: str) -> None:
         allowed = [{"Effect": "Allow", "Action": PERMISSIONS[role.name], "Resource": "*"}]
         _put_role(target, name, path=f"{path}/", trust=_target_trust(role), permissions=allowed)
     for account, account_id in accounts.items():
+        revoker = session.client("iam", **root(account_id, aws))
+        permissions = revoker_permissions(account_id)
+        _put_role(revoker, REVOKER_ROLE, path=REVOKER_PATH, trust=_revoker_trust(), permissions=permissions)
         _put_bucket(session.client("s3", **root(account_id, aws)), *BUCKETS[account])
 
 
 def broker_permissions() -> list[dict[str, Any]]:
-    """What the broker may do, and nothing else: assume what is under /daypass/, and use its table."""
+    """What the broker may do, and nothing else: assume what is under /daypass/, be a revoker, and use its table."""
     table = f"arn:aws:dynamodb:{REGION}:{HUB_ACCOUNT}:table/{TABLE}"
     actions = ["BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "Query", "UpdateItem"]
     return [
@@ -109,10 +113,33 @@ def broker_permissions() -> list[dict[str, Any]]:
         },
         {
             "Effect": "Allow",
+            "Action": ["sts:AssumeRole"],
+            "Resource": f"arn:aws:iam::*:role{REVOKER_PATH}{REVOKER_ROLE}",
+        },
+        {
+            "Effect": "Allow",
             "Action": [f"dynamodb:{action}" for action in actions],
             "Resource": [table, f"{table}/index/*"],
         },
     ]
+
+
+def revoker_permissions(account_id: str) -> list[dict[str, Any]]:
+    """What an account's revoker may do: write inline policies on what Daypass lends there, and never on itself.
+
+    IAM cannot limit what stands in such a policy: whoever is the revoker has every Daypass role of the account.
+    """
+    actions = ["iam:DeleteRolePolicy", "iam:GetRolePolicy", "iam:ListRolePolicies", "iam:PutRolePolicy"]
+    roles = f"arn:aws:iam::{account_id}:role"
+    return [
+        {"Effect": "Allow", "Action": actions, "Resource": f"{roles}/daypass/*"},
+        {"Effect": "Deny", "Action": "*", "Resource": f"{roles}{REVOKER_PATH}*"},
+    ]
+
+
+def _revoker_trust() -> dict[str, Any]:
+    # No external id: the broker acts for nobody else in that account, so there is no deputy to confuse.
+    return {"Effect": "Allow", "Principal": {"AWS": BROKER_ARN}, "Action": "sts:AssumeRole"}
 
 
 def _broker_trust() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending, seeing
+from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.catalogue import BreakGlass, Catalogue, Effect, Rule, Who
@@ -307,3 +307,14 @@ def test_escalating_what_was_to_begin_later_begins_at_the_first_use() -> None:
     escalated = emergency.escalate(stage.world, CAROL, request.id, reason="nobody answers and it burns")
     assert (escalated.starts_at, escalated.window, escalated.state(NOW)) == (None, None, State.READY)
     assert stage.lent(escalated).expiration == NOW + HOUR
+
+
+def test_who_reviews_an_emergency_may_take_it_away() -> None:
+    owners = replace(GLASS, reviewers=Who(groups=frozenset({"owners"})))
+    stage = Stage(catalogue=with_rules((RULE, {"break_glass": owners})))
+    id = broken(stage).request_id
+    owner = a_principal("olga@example.com", groups=frozenset({"owners"}))
+    revoked = revoking.revoke(stage.world, owner, id, comment="not an emergency at all")
+    assert revoked.state(NOW) is State.REVOKED
+    assert revoked.revocation
+    assert revoked.revocation.denies[0].written_at == NOW

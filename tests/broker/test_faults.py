@@ -5,18 +5,22 @@ Enumerated: the calls of each use case are counted in a run without faults; then
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 import pytest
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending
+from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
-from chalicelib.broker.ports import World
-from chalicelib.core.life import OPEN
+from chalicelib.broker.ports import CannotDeny, World
+from chalicelib.core.life import OPEN, Status
 from chalicelib.core.refusals import (
     AlreadyApprovedByYou,
     AlreadyReviewed,
@@ -27,6 +31,8 @@ from chalicelib.core.refusals import (
     Unavailable,
 )
 from chalicelib.core.request import Verdict
+from chalicelib.core.revocation import AGAIN
+from tests.builders import HOUR
 from tests.people import ALICE, CAROL, DAVE, FRANK
 from tests.stage import Stage, an_ask
 
@@ -36,7 +42,7 @@ KEY = IdempotencyKey("POST /x", "k-1")
 class Fault(Enum):
     """What may happen to a call."""
 
-    REFUSED = "STS said no"
+    REFUSED = "AWS said no"
     BUG = "something raised what nobody expects"
     LOST = "the question never arrived"
     UNANSWERED = "it was done, the answer got lost"
@@ -68,20 +74,26 @@ class Wire:
         self.calls += 1
         if self.calls != self.fails_at:
             return act(*args, **kwargs)
-        if self.fault is Fault.REFUSED:
+        port = act.__self__  # type: ignore[attr-defined]
+        if self.fault is Fault.REFUSED and port is self.stage.lender:
             raise StsRefused("No.", "AccessDenied")
+        if self.fault is Fault.REFUSED:
+            raise CannotDeny("AccessDenied: no.", "AccessDenied")
         if self.fault is Fault.BUG:
             raise RuntimeError("a bug")
         if self.fault in (Fault.UNANSWERED, Fault.CRASH_AFTER):
             act(*args, **kwargs)
         if self.fault in (Fault.CRASH_BEFORE, Fault.CRASH_AFTER):
             raise Crash
+        if port is self.stage.revoker:
+            raise CannotDeny("no-answer: the wire was cut.", "no-answer")
         raise Unavailable("The wire was cut.")
 
     @property
     def world(self) -> World:
         world = self.stage.world
-        return replace(world, requests=self.through(world.requests), lender=self.through(world.lender))
+        ports = {name: self.through(getattr(world, name)) for name in ("requests", "lender", "revoker")}
+        return replace(world, **ports)
 
 
 def _ask(world: World, stage: Stage) -> object:
@@ -209,6 +221,156 @@ def goes_on(act: Callable[[World, Stage], object], stage: Stage) -> None:
     if isinstance(outcome, Credentials):
         keys = {session.access_key_id for session in sessions(stage)}
         assert outcome.access_key_id in keys
+
+
+# Revoking: 1 read, 2 request.revoked, 3 the deny, 4 its outcome. After the second the access is gone, come what may.
+
+REVOKING = {
+    "revoke": lambda world, stage: revoking.revoke(world, FRANK, only(stage), comment="no more"),
+    "return and cut": lambda world, stage: ending.give_back(world, CAROL, only(stage), cut=True),
+}
+ON_THE_RECORD, DENY_CALL = 2, 3
+DONE_ALL_THE_SAME = (Fault.UNANSWERED, Fault.CRASH_AFTER)
+
+
+def faults(calls: int, *, refused_at: int) -> list[Any]:
+    return [
+        pytest.param(number, fault, id=f"call {number}, {fault.value}")
+        for number in range(1, calls + 1)
+        for fault in Fault
+        if fault is not Fault.REFUSED or number == refused_at
+    ]
+
+
+@pytest.mark.parametrize("name", REVOKING)
+def test_revoking_takes_four_serial_calls(name: str) -> None:
+    stage = Stage()
+    used(stage)
+    wire = Wire(stage)
+    REVOKING[name](wire.world, stage)
+    assert wire.calls == 4
+
+
+@pytest.mark.parametrize("name", REVOKING)
+@pytest.mark.parametrize(("number", "fault"), faults(4, refused_at=DENY_CALL))
+def test_given_one_call_of_revoking_fails_then_the_access_is_gone_or_can_be_taken_and_settling_denies_what_lives(
+    name: str, number: int, fault: Fault
+) -> None:
+    stage = Stage()
+    used(stage)
+    told: Any = None
+    with contextlib.suppress(Unavailable, RuntimeError, Crash):
+        told = REVOKING[name](Wire(stage, number, fault).world, stage)
+    record_is_sound(stage)
+    gone = stage.request(only(stage)).status is not Status.USED
+    assert gone == (number > ON_THE_RECORD or (number == ON_THE_RECORD and fault in DONE_ALL_THE_SAME))
+    if told:
+        assert gone
+        # Nothing is told that is not so.
+        said = [deny for deny in told.revocation.denies if deny.written_at]
+        assert not said or stage.revoker.denied
+    if not gone:
+        REVOKING[name](stage.world, stage)
+    stage.pass_time(AGAIN)
+    request = revoking.settle(stage.world, stage.request(only(stage)), stage.now)
+    assert stage.revoker.denied == {(request.role_arn, request.id)}
+    assert stage.types(request.id).count("deny.written") == 1
+    stage.pass_time(2 * HOUR)
+    request = revoking.settle(stage.world, request, stage.now)
+    assert (stage.revoker.denied, request.due_at()) == (set(), None)
+    record_is_sound(stage)
+
+
+@pytest.mark.parametrize(("number", "fault"), faults(2, refused_at=1))
+def test_given_one_call_of_a_removal_fails_then_the_next_one_removes_it(number: int, fault: Fault) -> None:
+    stage = Stage()
+    used(stage)
+    request = revoking.revoke(stage.world, FRANK, only(stage), comment="no more")
+    stage.pass_time(2 * HOUR)
+    with contextlib.suppress(Unavailable, RuntimeError, Crash):
+        revoking.settle(Wire(stage, number, fault).world, request, stage.now)
+    stage.pass_time(2 * HOUR)
+    request = revoking.settle(stage.world, stage.request(request.id), stage.now)
+    assert (stage.revoker.denied, request.due_at()) == (set(), None)
+    assert stage.types(request.id).count("deny.removed") == 1
+
+
+# Revoking while a session is being lent: every order in which their calls can reach the world.
+
+
+class Turns:
+    """Lets the calls of two sides through one at a time, in a given order; what goes beyond it goes in any."""
+
+    def __init__(self, order: tuple[str, ...]) -> None:
+        self._order = list(order)
+        self._changed = threading.Condition()
+
+    def take(self, side: str) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._order or self._order[0] == side, timeout=10)
+
+    def done(self, side: str) -> None:
+        with self._changed:
+            if self._order and self._order[0] == side:
+                self._order.pop(0)
+            self._changed.notify_all()
+
+    def over(self, side: str) -> None:
+        """The side makes no more calls: its turns fall away."""
+        with self._changed:
+            self._order = [other for other in self._order if other != side]
+            self._changed.notify_all()
+
+
+class Turned(Wire):
+    def __init__(self, stage: Stage, turns: Turns, side: str) -> None:
+        super().__init__(stage)
+        self._turns, self._side = turns, side
+
+    def call(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._turns.take(self._side)
+        try:
+            return act(*args, **kwargs)
+        finally:
+            self._turns.done(self._side)
+
+
+ORDERS = sorted(set(itertools.permutations("LLLLRRRR")))
+
+
+@pytest.mark.parametrize("before", [approved, used], ids=["first use", "later use"])
+@pytest.mark.parametrize("order", ORDERS, ids="".join)
+def test_revoking_at_any_moment_of_an_issuance_hands_nothing_out_after_it_and_denies_whatever_was_lent(
+    order: tuple[str, ...], before: Callable[[Stage], None]
+) -> None:
+    stage = Stage()
+    before(stage)
+    id, lent_before = only(stage), len(stage.lender.lent)
+    turns = Turns(order)
+
+    def lend() -> Any:
+        try:
+            return lending.lend(Turned(stage, turns, "L").world, CAROL, id)
+        except NotActive as refusal:
+            return refusal
+        finally:
+            turns.over("L")
+
+    def revoke() -> Any:
+        try:
+            return revoking.revoke(Turned(stage, turns, "R").world, FRANK, id, comment="no more")
+        finally:
+            turns.over("R")
+
+    with ThreadPoolExecutor(2) as pool:
+        outcome, revoked = (each.result() for each in [pool.submit(lend), pool.submit(revoke)])
+    told = stage.types(id)
+    assert "session.issued" not in told[told.index("request.revoked") :]
+    assert isinstance(outcome, Credentials) == (told.count("session.issued") == lent_before + 1)
+    assert stage.request(id).status is revoked.status is Status.REVOKED
+    assert bool(stage.lender.lent) <= bool(stage.revoker.denied), "a session may be alive that nothing denies"
+    with pytest.raises(NotActive):
+        stage.lent(stage.request(id))
 
 
 def record_is_sound(stage: Stage) -> None:

@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending, seeing, sweeping
+from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing, sweeping
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
+from chalicelib.core import revocation
 from chalicelib.core.life import MOVES, State, Status, Window
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import Refusal
@@ -148,6 +149,19 @@ class Stories(RuleBasedStateMachine):
             lending.lend(self.stage.world, now_in(who, "contractors"), id)
             raise AssertionError("nothing in any catalogue lends to contractors who are nothing else")
 
+    @rule(id=requests, who=people, fate=st.sampled_from(["written", "refused", "unanswered"]))
+    def revoke(self, id: str, who: Principal, fate: str) -> None:
+        if fate != "written":
+            self.stage.revoker.fail_next("no-answer", Effect.AFTER if fate == "unanswered" else Effect.BEFORE)
+        with suppress(Refusal):
+            revoking.revoke(self.stage.world, who, id, comment="no more")
+            assert who.kind is Kind.HUMAN
+        self.stage.revoker.forget_what_was_told()
+
+    @rule(id=requests)
+    def settle(self, id: str) -> None:
+        revoking.settle(self.stage.world, self.stage.request(id), self.stage.now)
+
     @rule(id=consumes(requests), who=people, end=st.sampled_from([ending.cancel, ending.give_back]))
     def end(self, id: str, who: Principal, end) -> None:
         with suppress(Refusal):
@@ -192,11 +206,22 @@ class Stories(RuleBasedStateMachine):
                 assert request.approvals
 
     @invariant()
+    def a_deny_stands_where_the_record_says_so_until_its_sessions_are_over(self) -> None:
+        for request in self.everything():
+            standing = {role_arn for role_arn, id in self.stage.revoker.denied if id == request.id}
+            for deny in request.revocation.denies if request.revocation else ():
+                said = deny.written_at is not None and deny.removed_at is None
+                assert not said or deny.role_arn in standing
+                assert deny.removed_at is None or deny.role_arn not in standing
+                assert deny.removed_at is None or not revocation.lives(request, self.stage.now)
+            assert not standing or request.revocation
+
+    @invariant()
     def what_is_final_stays_final(self) -> None:
         for request in self.everything():
             if request.id in self.final:
                 assert request.status is self.final[request.id]
-            elif request.status in (Status.DENIED, Status.CANCELLED, Status.RETURNED):
+            elif request.status in (Status.DENIED, Status.CANCELLED, Status.RETURNED, Status.REVOKED):
                 self.final[request.id] = request.status
 
     @invariant()

@@ -60,7 +60,7 @@ def known(server):
         server.answers["GET", f"/v1/requests/{REQUEST_ID}"] = Said(body=whole)
         server.answers["GET", f"/v1/requests/{REQUEST_ID}/events"] = Said(body={"items": events, "next_cursor": None})
         server.answers["POST", f"/v1/requests/{REQUEST_ID}/credentials"] = Said(body=CREDENTIALS)
-        for move in ("approve", "deny", "cancel", "return"):
+        for move in ("approve", "deny", "cancel", "return", "revoke"):
             server.answers["POST", f"/v1/requests/{REQUEST_ID}/{move}"] = Said(body=whole)
 
     return knows
@@ -150,6 +150,8 @@ class TestAnswering:
             (["deny", ENDING, "not", "today"], "deny", {"comment": "not today"}),
             (["cancel", ENDING.lower()], "cancel", {}),
             (["return", ENDING], "return", {}),
+            (["return", ENDING, "--cut"], "return", {"cut": True}),
+            (["revoke", ENDING, "not", "the", "ledger"], "revoke", {"comment": "not the ledger"}),
         ],
     )
     def test_any_ending_of_an_id_will_do(self, daypass, server, arguments, move, body):
@@ -160,9 +162,29 @@ class TestAnswering:
     def test_an_ending_of_none_is_an_error(self, daypass):
         assert daypass("approve", "QQQQ") == Ran(ERROR, "", "daypass: No request that you may see ends in QQQQ.\n")
 
-    def test_a_no_needs_words(self, daypass, server):
-        assert daypass("deny", ENDING).code == ERROR
+    @pytest.mark.parametrize("no", ["deny", "revoke"])
+    def test_a_no_needs_words(self, daypass, server, no):
+        assert daypass(no, ENDING).code == ERROR
         assert server.asked == []
+
+    @pytest.mark.parametrize(
+        ("deny", "words"),
+        [
+            ({"written_at": "2026-11-23T12:30:00Z"}, "written at 2026-11-23T12:30:00Z  arn:role"),
+            ({"error": "LimitExceeded: full."}, "NOT known to be written (LimitExceeded: full.)  arn:role"),
+            ({}, "NOT known to be written  arn:role"),
+            (
+                {"written_at": "2026-11-23T12:30:00Z", "removed_at": "2026-11-23T13:01:00Z"},
+                "removed at 2026-11-23T13:01:00Z: its sessions are over  arn:role",
+            ),
+        ],
+    )
+    def test_what_became_of_the_live_sessions_is_told_as_far_as_it_is_known(self, daypass, known, deny, words):
+        revocation = {"stopped_at": "2026-11-23T12:30:00Z", "denies": [{"role_arn": "arn:role", **deny}]}
+        known(state="revoked", revocation={**revocation, "not_covered": ["arn:cdk-*"]})
+        told = daypass("revoke", ENDING, "no more").out
+        assert words in told
+        assert "not cut    arn:cdk-*" in told
 
 
 class TestSeeing:
@@ -351,6 +373,7 @@ EVERY = [
     ["deny", REQUEST_ID, "no"],
     ["cancel", ENDING],
     ["return", ENDING],
+    ["revoke", REQUEST_ID, "no more"],
     ["list"],
     ["show", REQUEST_ID],
     ["roles"],

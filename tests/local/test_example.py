@@ -73,6 +73,20 @@ def test_the_broker_assumes_nothing_outside_daypass(sts, stranger):
         sts.assume_role(RoleArn=f"arn:aws:iam::{HUB_ACCOUNT}:role/stranger", RoleSessionName="broker")
 
 
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_the_broker_may_assume_what_a_deployed_one_may_and_may_tag_only_what_it_lends(stage):
+    document = json.loads((ROOT / ".chalice" / f"policy-{stage}.json").read_text())
+
+    def assumes(statements):
+        found = [(s["Resource"], sorted(s["Action"])) for s in statements if "sts:AssumeRole" in s["Action"]]
+        return sorted(found)
+
+    assert assumes(document["Statement"]) == assumes(example.broker_permissions())
+    assert dict(assumes(document["Statement"]))["arn:aws:iam::*:role/daypass-revoker/DaypassRevoker"] == [
+        "sts:AssumeRole"
+    ]
+
+
 def test_the_broker_has_the_powers_of_a_deployed_one():
     document = json.loads((ROOT / ".chalice" / "policy-prod.json").read_text())
     deployed = {action for statement in document["Statement"] for action in statement["Action"]}
@@ -88,6 +102,34 @@ def test_the_broker_may_do_nothing_but_lend_and_remember(aws):
         as_session("s3", aws.url, keys).list_buckets()
     with pytest.raises(ClientError, match="AccessDenied"):
         as_session("dynamodb", aws.url, keys).get_item(TableName="other", Key={"pk": {"S": "a"}})
+
+
+@pytest.fixture
+def revoker(aws, sts):
+    """The IAM of payments-prod, as its revoker with all that it may do."""
+    arn = f"arn:aws:iam::{PAYMENTS}:role/daypass-revoker/DaypassRevoker"
+    return as_session("iam", aws.url, sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"])
+
+
+def test_a_revoker_writes_inline_policies_on_what_daypass_lends_in_its_account_and_does_nothing_else(aws, revoker):
+    allow = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
+    revoker.put_role_policy(RoleName="Deploy", PolicyName="x", PolicyDocument=allow)
+    revoker.delete_role_policy(RoleName="Deploy", PolicyName="x")
+    other = as_root("iam", aws.url, PAYMENTS)
+    other.create_role(RoleName="Elsewhere", AssumeRolePolicyDocument=allow.replace("Resource", "Principal"))
+    for role in ("DaypassRevoker", "Elsewhere"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            revoker.put_role_policy(RoleName=role, PolicyName="x", PolicyDocument=allow)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        revoker.delete_role(RoleName="Deploy")
+
+
+def test_nobody_but_the_broker_becomes_a_revoker(aws, sts, stranger):
+    arn = f"arn:aws:iam::{PAYMENTS}:role/daypass-revoker/DaypassRevoker"
+    lent_one = as_session("sts", aws.url, lent(sts, "payments-admin"))
+    for somebody in (stranger, lent_one, as_root("sts", aws.url, HUB_ACCOUNT)):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            somebody.assume_role(RoleArn=arn, RoleSessionName="test")
 
 
 def test_a_session_reaches_its_own_account_and_no_other(aws, sts):

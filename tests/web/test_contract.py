@@ -27,6 +27,9 @@ CREDENTIALS_KEYS = {
 SOON = "2031-03-05T14:00:00Z"
 
 
+NO_MORE = {"comment": "that was not the ledger"}
+
+
 def asked(api: Api, body=ASK, who=CAROL) -> str:
     answer = api.call("POST", "/v1/requests", body, who=who)
     assert answer.status == 201, answer.body
@@ -152,6 +155,30 @@ def test_the_story_ask_approve_fetch_return() -> None:
     assert set(events[0]) == {"seq", "type", "at", "actor", "details", "prev_hash", "hash"}
 
 
+def test_revoking_answers_with_what_is_known_of_the_live_sessions() -> None:
+    api = Api()
+    id = approved(api)
+    assert api.call("POST", f"/v1/requests/{id}/credentials").status == 200
+    shown = api.call("POST", f"/v1/requests/{id}/revoke", NO_MORE, who=FRANK).json
+    assert (shown["state"], shown["decided_by"], shown["decision_comment"]) == ("revoked", FRANK.id, NO_MORE["comment"])
+    deny = {"role_arn": shown["role_arn"], "written_at": "2031-03-05T12:00:00Z"}
+    assert shown["revocation"] == {"stopped_at": "2031-03-05T12:00:00Z", "denies": [deny], "not_covered": []}
+    assert api.call("GET", f"/v1/requests/{id}").json["revocation"] == shown["revocation"]
+    assert "revocation" not in api.call("GET", "/v1/requests").json["items"][0]
+    assert api.call("POST", f"/v1/requests/{id}/credentials").slug == "not-active"
+
+
+def test_a_return_may_cut_too_and_says_so_where_the_deny_could_not_be_written() -> None:
+    api = Api()
+    id = approved(api)
+    assert api.call("POST", f"/v1/requests/{id}/credentials").status == 200
+    api.stage.revoker.fail_next("LimitExceeded")
+    shown = api.call("POST", f"/v1/requests/{id}/return", {"cut": True}).json
+    [deny] = shown["revocation"]["denies"]
+    assert (shown["state"], set(deny)) == ("returned", {"role_arn", "error"})
+    assert deny["error"].startswith("LimitExceeded")
+
+
 def test_a_history_is_paged() -> None:
     api = Api()
     id = approved(api)
@@ -229,7 +256,6 @@ def test_ask_and_issue_answers_200_with_credentials_or_202_with_the_request() ->
         (lambda api: api.call("POST", f"/v1/requests/{asked(api)}/credentials"), 409, "not-active"),
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/credentials", who=FRANK), 403, "not-yours"),
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/return", {}), 409, "not-active"),
-        (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/return", {"cut": True}), 422, "not-yet"),
         (lambda api: api.call("POST", "/v1/requests", {**FIRE, "reason": "too short"}), 422, "invalid"),
         (lambda api: api.call("POST", "/v1/requests", FIRE, who=BOB), 403, "not-eligible"),
         (lambda api: api.call("POST", f"/v1/requests/{asked(api, FIRE)}/review", REVIEW), 403, "may-not-review"),
@@ -240,6 +266,11 @@ def test_ask_and_issue_answers_200_with_credentials_or_202_with_the_request() ->
         ),
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/escalate", WHY), 409, "not-pending"),
         (lambda api: api.call("POST", f"/v1/requests/{asked(api)}/escalate", WHY, who=FRANK), 403, "not-yours"),
+        (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/return", {"cut": True}), 409, "not-active"),
+        (lambda api: api.call("POST", f"/v1/requests/{asked(api)}/revoke", NO_MORE, who=FRANK), 409, "not-active"),
+        (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/revoke", NO_MORE), 403, "may-not-approve"),
+        (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/revoke", NO_MORE, who=ALICE), 404, "not-found"),
+        (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/revoke", {}, who=FRANK), 422, "invalid"),
         (lambda api: api.call("POST", "/v1/requests", {**ASK, "extends": "01K"}), 422, "not-yet"),
         (lambda api: api.call("POST", "/v1/requests", {**ASK, "starts_at": "2031-01-01T00:00:00Z"}), 422, "invalid"),
         (lambda api: api.call("POST", "/v1/credentials", {**SANDBOX, "starts_at": SOON}), 422, "invalid"),

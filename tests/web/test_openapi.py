@@ -31,10 +31,12 @@ CHECKS = [
 ]
 
 api = Api()
-PENDING, READY, ACTIVE = (str(api.call("POST", "/v1/requests", ASK).json["id"]) for _ in range(3))
-for each in (READY, ACTIVE):
+PENDING, READY, ACTIVE, REVOKED = (str(api.call("POST", "/v1/requests", ASK).json["id"]) for _ in range(4))
+for each in (READY, ACTIVE, REVOKED):
     assert api.call("POST", f"/v1/requests/{each}/approve", {}, who=FRANK).status == 200
-assert api.call("POST", f"/v1/requests/{ACTIVE}/credentials").status == 200
+for each in (ACTIVE, REVOKED):
+    assert api.call("POST", f"/v1/requests/{each}/credentials").status == 200
+assert api.call("POST", f"/v1/requests/{REVOKED}/revoke", {"comment": "no"}, who=FRANK).status == 200
 
 schema = schemathesis.openapi.from_wsgi("/v1/openapi.json", application(api))
 
@@ -46,7 +48,7 @@ def test_with_a_valid_token_nothing_undocumented_is_answered(case: Case, who: An
     case.call_and_validate(headers={"authorization": f"Bearer {who.id.partition('@')[0]}"}, checks=CHECKS)
 
 
-@pytest.mark.parametrize("id", [PENDING, READY, ACTIVE], ids=["pending", "ready", "active"])
+@pytest.mark.parametrize("id", [PENDING, READY, ACTIVE, REVOKED], ids=["pending", "ready", "active", "revoked"])
 @schema.include(path_regex=r"\{id\}").parametrize()
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 def test_nor_about_requests_that_are_there(case: Case, id: str) -> None:
