@@ -54,10 +54,17 @@ class Inside:
 
 def mount_open(app: Chalice, inside: Inside) -> None:
     """Mount the addresses that need no proof."""
-    app.register_middleware(in_our_words, "http")
+    app.register_middleware(_in_our_words, "http")
     for endpoint in OPEN:
         _route(app, "GET", Door.BEARER + endpoint.path, _open_view(endpoint, inside))
     _route(app, "GET", Door.BEARER + "/openapi.json", _described)
+
+
+def _in_our_words(request: HttpRequest, get_response: Callable[[Any], Response]) -> Response:
+    """Chalice middleware: every answer carries its request id; what Chalice answers by itself looks as if we had."""
+    response = in_our_words(request, get_response)
+    response.headers = {**SAFE, "X-Request-Id": _request_id(request), **response.headers}
+    return response
 
 
 def mount(app: Chalice, door: Door, inside: Inside) -> None:
@@ -84,7 +91,6 @@ def _route(app: Chalice, method: str, path: str, view: View, authorizer: IAMAuth
             "path": path,
         }
         response = _explained(view, request, fields)
-        response.headers = {**SAFE, "X-Request-Id": fields["http_request_id"], **response.headers}
         fields |= {"status": response.status_code, "milliseconds": round((time.perf_counter() - begun) * 1e3)}
         log.info("request_answered", extra=fields)
         return response

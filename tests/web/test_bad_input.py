@@ -147,6 +147,7 @@ def test_a_method_that_an_address_does_not_know_is_a_problem_too() -> None:
     answer = Api().call("DELETE", "/v1/requests")
     assert (answer.status, answer.slug) == (405, "method-not-allowed")
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "POST"}
+    assert (answer.headers["X-Request-Id"], answer.headers["Cache-Control"]) == ("http-1", "no-store")
 
 
 def test_a_bug_is_a_500_that_says_nothing_of_it() -> None:
