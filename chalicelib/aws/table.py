@@ -324,9 +324,11 @@ class Table:
         stored = cancelled.stored["emergencies"] if cancelled is not None else None
         if stored:
             item = self._emergencies.from_raw_data(stored)
-            if item.review_due <= now:
-                raise ReviewIsOverdue(min(item.unreviewed).partition("#")[2])
-            condition, first = due == item.review_due, due.set(review_by)
+            first_due: str | None = item.review_due  # None: the last one was reviewed between two tries
+            if first_due is not None:
+                if first_due <= now:
+                    raise ReviewIsOverdue(min(item.unreviewed).partition("#")[2])
+                condition, first = due == first_due, due.set(review_by)
         return [self._emergencies_write(request, (EmergenciesItem.unreviewed.add({position}), first), condition)]
 
     def _transact_reviewed(self, writes: Sequence[Write], request: Request) -> None:

@@ -8,6 +8,7 @@ from itertools import permutations
 
 import pytest
 
+from chalicelib.aws.table import Table
 from chalicelib.broker.ports import QuotaFull, Requests, ReviewIsOverdue, Stale
 from chalicelib.core.catalogue import Who
 from chalicelib.core.ledger import EventType
@@ -139,3 +140,17 @@ def test_a_transition_of_an_emergency_does_not_open_it_again(store: Requests) ->
     request = opened(store, within=HOUR)
     used = Change(request, request).then(EventType.CANCELLED, at=NOW + 2 * HOUR, actor="x", details={})
     store.commit(replace(used))
+
+
+def test_given_the_last_one_is_reviewed_between_two_tries_then_the_next_is_opened_all_the_same(table: Table) -> None:
+    waiting = opened(table, within=2 * HOUR)
+    tries: list[str] = []
+
+    def between(**_: object) -> None:
+        tries.append("try")
+        if len(tries) == 2:  # the first try met a later deadline; the second is about to be sent
+            reviewed(table, waiting)
+
+    table.client.meta.events.register("before-call.dynamodb.TransactWriteItems", between)
+    assert opened(table, within=HOUR)
+    assert len(tries) > 2
