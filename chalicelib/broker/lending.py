@@ -14,26 +14,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chalicelib.broker.asking import IdempotencyKey, opening, record
+from chalicelib.broker.judging import way_in
 from chalicelib.broker.ports import Lent, Secret, Stale, World
-from chalicelib.broker.seeing import admitting_now, visible
-from chalicelib.core import approvals
-from chalicelib.core.catalogue import Catalogue, Role, Rule
+from chalicelib.broker.seeing import visible
 from chalicelib.core.ledger import Detail, EventType
-from chalicelib.core.life import Expired, Move, State, Status, Window, moved
+from chalicelib.core.life import Expired, Move, State, Status, moved
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import (
     FieldError,
     Invalid,
     NotActive,
-    NotEligible,
     NotYours,
     StsRefused,
     TooManySessions,
     Unavailable,
 )
 from chalicelib.core.request import Ask, Change, Request, Session, SessionStatus
-from chalicelib.core.rules import Terms, emergency, refuse_where_frozen
-from chalicelib.core.session import SessionPlan, as_asked, long_enough, plan
+from chalicelib.core.session import SessionPlan, plan
 from chalicelib.core.times import stamp
 
 TRIES = 40
@@ -61,16 +58,6 @@ class Credentials:
     source_identity: str
     request_id: str
     session_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """The role that is lent, the rule that lets it be today, the window, and where the session's wall stands in it."""
-
-    role: Role
-    rule: str
-    window: Window
-    ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +127,8 @@ def _begin(world: World, principal: Principal, change: Change, asked_at: datetim
     request = change.after
     _usable(request, principal, now)
     _sparing(request, now)
-    way = _judged_again(world.catalogue(), request, principal, now)
+    way = way_in(world.catalogue(), request, principal, now)
     window, ends_at = way.window, way.ends_at
-    if now >= ends_at:
-        raise NotActive(f"Rule {way.rule!r} allows less than it did: this access ended at {stamp(ends_at)}.")
-    _outlived_by_nothing(way.role, ends_at - window.starts_at)
     session_id = world.new_id()
     planned = plan(request, way.role, session_id=session_id, ends_at=ends_at, now=now)
     session = Session(id=session_id, session_name=planned.session_name, begun_at=now)
@@ -171,14 +155,6 @@ def _begin(world: World, principal: Principal, change: Change, asked_at: datetim
     return _Begun(issuing, session, planned, ends_at, asked_at)
 
 
-def _outlived_by_nothing(role: Role, access: timedelta) -> None:
-    """Raises NotEligible where today's limits leave less than a role needs whose sessions log in elsewhere."""
-    try:
-        long_enough(role, access)
-    except Invalid as refusal:
-        raise NotEligible(f"Today's rule leaves too little: {refusal.detail}") from None
-
-
 def _usable(request: Request, principal: Principal, now: datetime) -> None:
     if request.requester.id != principal.id:
         raise NotYours("Only the person who asked receives the credentials.")
@@ -201,53 +177,6 @@ def _sparing(request: Request, now: datetime) -> None:
     if oldest is not None and now < oldest + A_MINUTE:
         wait = oldest + A_MINUTE - now
         raise TooManySessions(f"{MOST_A_MINUTE} sessions were begun within a minute: wait, or use one of those.", wait)
-
-
-def _judged_again(catalogue: Catalogue, request: Request, principal: Principal, now: datetime) -> _Way:
-    """By what the request may be used today. Raises NotEligible, and NotActive outside a rule's hours."""
-    way = (_emergency if request.break_glass else _ordinary)(catalogue, request, principal, now)
-    if not as_asked(way.role, request):
-        raise NotEligible("The role or its scope was changed since this was asked for: ask again.")
-    return way
-
-
-def _emergency(catalogue: Catalogue, request: Request, principal: Principal, now: datetime) -> _Way:
-    """Neither hours nor a freeze stand in an emergency's way."""
-    found = emergency(catalogue, principal, Terms(request.role, None, request.ticket))
-    window = request.window or Window(now, now + min(request.duration, found.max_duration))
-    return _Way(found.role, found.rule, window, min(window.ends_at, window.starts_at + found.max_duration))
-
-
-def _ordinary(catalogue: Catalogue, request: Request, principal: Principal, now: datetime) -> _Way:
-    """By the rules that admit the request today and are filled by its approvals."""
-    refuse_where_frozen(catalogue)
-    rules = admitting_now(catalogue, request, principal)
-    filled = [rule for rule in rules if approvals.lacking(rule, request.approvals) == 0]
-    if not filled:
-        raise NotEligible("By today's catalogue and your groups nothing lets you use this request any more.")
-    rule = _longest(filled, request, now)
-    return _Way(catalogue.roles[request.role], rule.name, _window(rule, request, now), _ends_at(rule, request, now))
-
-
-def _longest(rules: list[Rule], request: Request, now: datetime) -> Rule:
-    """Of the rules that lend at this hour, the one under which the access ends last. Raises NotActive: none does."""
-    lending = [rule for rule in rules if rule.hours is None or rule.hours.closing(now)]
-    if not lending:
-        rule = max(rules, key=lambda rule: (rule.max_duration, rule.name))
-        raise NotActive(f"Rule {rule.name!r} lends in its hours only: {rule.hours}.")
-    return max(lending, key=lambda rule: (_ends_at(rule, request, now), rule.max_duration, rule.name))
-
-
-def _window(rule: Rule, request: Request, now: datetime) -> Window:
-    return request.window or Window(now, now + min(request.duration, rule.max_duration))
-
-
-def _ends_at(rule: Rule, request: Request, now: datetime) -> datetime:
-    """Where a session under the rule meets its wall: at the window's end, or before it where its hours end today."""
-    window = _window(rule, request, now)
-    latest = min(window.ends_at, window.starts_at + rule.max_duration)
-    closing = rule.hours.closing(now) if rule.hours else None
-    return min(latest, closing) if closing else latest
 
 
 def _finish(world: World, begun: _Begun) -> Credentials:

@@ -48,8 +48,7 @@ from chalicelib.core.refusals import (
 )
 from chalicelib.core.request import Request
 from chalicelib.version import VERSION
-from chalicelib.web import cursor
-from chalicelib.web import shapes as s
+from chalicelib.web import bodies, cursor, views
 from chalicelib.web.gate import Door
 
 ULID_POSITION = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
@@ -92,8 +91,8 @@ class Endpoint:
     summary: str
     view: Callable[[Call], Answer]
     answers: Mapping[int, tuple[type[BaseModel], ...]]
-    body: type[s.In] | None = None
-    query: type[s.In] = s.NoQuery
+    body: type[bodies.In] | None = None
+    query: type[bodies.In] = bodies.NoQuery
     refuses: tuple[type[Refusal], ...] = ()
     takes_key: bool = False
 
@@ -116,33 +115,33 @@ LENDING_REFUSES = (NotYours, NotActive, NotEligible, TooManySessions, StsRefused
 ASKING_REFUSES = (NotEligible, IdempotencyKeyReused, TooManyOpen, ReviewOverdue, TooLong, NotYet)
 
 
-def health(catalogue: Catalogue | None) -> s.HealthView:
+def health(catalogue: Catalogue | None) -> views.HealthView:
     known = {} if catalogue is None else {"catalogue_digest": catalogue.digest}
-    return s.HealthView(status="ok", version=VERSION, **known)
+    return views.HealthView(status="ok", version=VERSION, **known)
 
 
-def login(catalogue: Catalogue | None) -> s.LoginView:
+def login(catalogue: Catalogue | None) -> views.LoginView:
     if catalogue is None:
         raise Unavailable("There is no usable catalogue yet: the log names its mistakes.")
     people = (issuer for issuer in catalogue.issuers if issuer.kind is Kind.HUMAN)
-    return s.LoginView(issuers=[s.LoginIssuer.of(issuer) for issuer in people])
+    return views.LoginView(issuers=[views.LoginIssuer.of(issuer) for issuer in people])
 
 
 def me(call: Call) -> Answer:
-    return Answer(200, s.PrincipalView.of(call.principal))
+    return Answer(200, views.PrincipalView.of(call.principal))
 
 
 def roles(call: Call) -> Answer:
     after = cursor.position(call.query.cursor, ROLE_POSITION)
     page = seeing.requestable(call.world, call.principal, q=call.query.q, after=after, limit=call.query.limit)
-    items = [s.RoleView.of(item) for item in page.items]
-    return Answer(200, s.RoleList(items=items, next_cursor=cursor.encoded(page.next)))
+    items = [views.RoleView.of(item) for item in page.items]
+    return Answer(200, views.RoleList(items=items, next_cursor=cursor.encoded(page.next)))
 
 
 def ask(call: Call) -> Answer:
     wish = call.body.ask()
     if call.query.dry_run:
-        return Answer(200, s.DryRunView.of(asking.dry_run(call.world, call.principal, wish)))
+        return Answer(200, views.DryRunView.of(asking.dry_run(call.world, call.principal, wish)))
     asked = asking.ask(call.world, call.principal, wish, _key(call, "POST /requests"))
     shown = _shown(call, asked.request)
     if asked.replayed:
@@ -154,7 +153,7 @@ def ask_and_lend(call: Call) -> Answer:
     outcome = lending.ask_and_lend(call.world, call.principal, call.body.ask(), _key(call, "POST /credentials"))
     if isinstance(outcome, Request):
         return Answer(202, _shown(call, outcome), _location(call, outcome))
-    return Answer(200, s.CredentialsView.of(outcome))
+    return Answer(200, views.CredentialsView.of(outcome))
 
 
 def listed(call: Call) -> Answer:
@@ -165,20 +164,20 @@ def listed(call: Call) -> Answer:
     after = cursor.position(query.cursor, LIST_POSITION)
     page = seeing.listed(call.world, call.principal, filters, after=after, limit=query.limit)
     now = call.world.now()
-    items = [s.RequestSummary.of(request, now) for request in page.items]
-    return Answer(200, s.RequestList(items=items, next_cursor=cursor.encoded(page.next)))
+    items = [views.RequestSummary.of(request, now) for request in page.items]
+    return Answer(200, views.RequestList(items=items, next_cursor=cursor.encoded(page.next)))
 
 
 def show(call: Call) -> Answer:
     request, sessions = seeing.story(call.world, call.principal, call.id)
-    return Answer(200, s.RequestView.of(seeing.current(call.world, request), call.world.now(), sessions))
+    return Answer(200, views.RequestView.of(seeing.current(call.world, request), call.world.now(), sessions))
 
 
 def events(call: Call) -> Answer:
     after = int(cursor.position(call.query.cursor, SEQ_POSITION) or 0)
     page = seeing.history(call.world, call.principal, call.id, after=after, limit=call.query.limit)
-    items = [s.EventView.of(event) for event in page.items]
-    return Answer(200, s.EventList(items=items, next_cursor=cursor.encoded(page.next)))
+    items = [views.EventView.of(event) for event in page.items]
+    return Answer(200, views.EventList(items=items, next_cursor=cursor.encoded(page.next)))
 
 
 def approve(call: Call) -> Answer:
@@ -219,13 +218,13 @@ def revoke(call: Call) -> Answer:
 
 
 def lend(call: Call) -> Answer:
-    return Answer(200, s.CredentialsView.of(lending.lend(call.world, call.principal, call.id)))
+    return Answer(200, views.CredentialsView.of(lending.lend(call.world, call.principal, call.id)))
 
 
-def _shown(call: Call, request: Request) -> s.RequestView:
+def _shown(call: Call, request: Request) -> views.RequestView:
     """The request as it is now; its sessions are read only where there are any."""
     known = call.world.requests.story(request.id) if request.sessions_begun else None
-    return s.RequestView.of(seeing.current(call.world, request), call.world.now(), known[1] if known else ())
+    return views.RequestView.of(seeing.current(call.world, request), call.world.now(), known[1] if known else ())
 
 
 def _location(call: Call, request: Request) -> dict[str, str]:
@@ -242,31 +241,35 @@ def _key(call: Call, route: str) -> IdempotencyKey | None:
 
 
 OPEN = (
-    OpenEndpoint(path="/health", summary="Whether Daypass is up", view=health, answer=s.HealthView),
+    OpenEndpoint(path="/health", summary="Whether Daypass is up", view=health, answer=views.HealthView),
     OpenEndpoint(
-        path="/login", summary="What a client needs to log in", view=login, answer=s.LoginView, refuses=(Unavailable,)
+        path="/login",
+        summary="What a client needs to log in",
+        view=login,
+        answer=views.LoginView,
+        refuses=(Unavailable,),
     ),
 )
 
 ENDPOINTS = (
-    Endpoint(method="GET", path="/me", summary="Who you are here", view=me, answers={200: (s.PrincipalView,)}),
+    Endpoint(method="GET", path="/me", summary="Who you are here", view=me, answers={200: (views.PrincipalView,)}),
     Endpoint(
         method="GET",
         path="/roles",
         summary="What you may request, on which terms",
         view=roles,
-        query=s.RolesQuery,
-        answers={200: (s.RoleList,)},
+        query=bodies.RolesQuery,
+        answers={200: (views.RoleList,)},
     ),
     Endpoint(
         method="POST",
         path="/requests",
         summary="Ask for a role",
         view=ask,
-        body=s.AskBody,
-        query=s.AskQuery,
+        body=bodies.AskBody,
+        query=bodies.AskQuery,
         takes_key=True,
-        answers={201: (s.RequestView,), 200: (s.RequestView, s.DryRunView)},
+        answers={201: (views.RequestView,), 200: (views.RequestView, views.DryRunView)},
         refuses=ASKING_REFUSES,
     ),
     Endpoint(
@@ -274,15 +277,15 @@ ENDPOINTS = (
         path="/requests",
         summary="The requests that you may see",
         view=listed,
-        query=s.ListQuery,
-        answers={200: (s.RequestList,)},
+        query=bodies.ListQuery,
+        answers={200: (views.RequestList,)},
     ),
     Endpoint(
         method="GET",
         path="/requests/{id}",
         summary="One request",
         view=show,
-        answers={200: (s.RequestView,)},
+        answers={200: (views.RequestView,)},
         refuses=(NotFound,),
     ),
     Endpoint(
@@ -290,8 +293,8 @@ ENDPOINTS = (
         path="/requests/{id}/events",
         summary="A request's history, oldest first",
         view=events,
-        query=s.EventsQuery,
-        answers={200: (s.EventList,)},
+        query=bodies.EventsQuery,
+        answers={200: (views.EventList,)},
         refuses=(NotFound,),
     ),
     Endpoint(
@@ -299,8 +302,8 @@ ENDPOINTS = (
         path="/requests/{id}/approve",
         summary="Say yes",
         view=approve,
-        body=s.ApproveBody,
-        answers={200: (s.RequestView,)},
+        body=bodies.ApproveBody,
+        answers={200: (views.RequestView,)},
         refuses=(*DECISION_REFUSES, AlreadyApprovedByYou, NotEligible),
     ),
     Endpoint(
@@ -308,8 +311,8 @@ ENDPOINTS = (
         path="/requests/{id}/deny",
         summary="Say no, for good",
         view=deny,
-        body=s.DenyBody,
-        answers={200: (s.RequestView,)},
+        body=bodies.DenyBody,
+        answers={200: (views.RequestView,)},
         refuses=DECISION_REFUSES,
     ),
     Endpoint(
@@ -317,8 +320,8 @@ ENDPOINTS = (
         path="/requests/{id}/cancel",
         summary="Take back what was not used",
         view=cancel,
-        body=s.NothingBody,
-        answers={200: (s.RequestView,)},
+        body=bodies.NothingBody,
+        answers={200: (views.RequestView,)},
         refuses=(NotFound, NotYours, NotCancellable, ChangedMeanwhile),
     ),
     Endpoint(
@@ -326,8 +329,8 @@ ENDPOINTS = (
         path="/requests/{id}/return",
         summary="Give back what is used",
         view=give_back,
-        body=s.ReturnBody,
-        answers={200: (s.RequestView,)},
+        body=bodies.ReturnBody,
+        answers={200: (views.RequestView,)},
         refuses=(NotFound, NotYours, NotActive, ChangedMeanwhile),
     ),
     Endpoint(
@@ -335,8 +338,8 @@ ENDPOINTS = (
         path="/requests/{id}/revoke",
         summary="Take it away, and cut the sessions that were lent",
         view=revoke,
-        body=s.RevokeBody,
-        answers={200: (s.RequestView,)},
+        body=bodies.RevokeBody,
+        answers={200: (views.RequestView,)},
         refuses=(NotFound, MayNotApprove, NotActive, ChangedMeanwhile),
     ),
     Endpoint(
@@ -344,8 +347,8 @@ ENDPOINTS = (
         path="/requests/{id}/escalate",
         summary="Make an emergency of your pending request",
         view=escalate,
-        body=s.EscalateBody,
-        answers={200: (s.RequestView,)},
+        body=bodies.EscalateBody,
+        answers={200: (views.RequestView,)},
         refuses=(NotFound, NotYours, NotEligible, NotPending, ReviewOverdue, TooLong, ChangedMeanwhile),
     ),
     Endpoint(
@@ -353,8 +356,8 @@ ENDPOINTS = (
         path="/requests/{id}/review",
         summary="Say whether somebody's emergency was justified",
         view=review,
-        body=s.ReviewBody,
-        answers={200: (s.RequestView,)},
+        body=bodies.ReviewBody,
+        answers={200: (views.RequestView,)},
         refuses=(NotFound, MayNotReview, AlreadyReviewed, ChangedMeanwhile),
     ),
     Endpoint(
@@ -362,8 +365,8 @@ ENDPOINTS = (
         path="/requests/{id}/credentials",
         summary="A new session of your request",
         view=lend,
-        body=s.NothingBody,
-        answers={200: (s.CredentialsView,)},
+        body=bodies.NothingBody,
+        answers={200: (views.CredentialsView,)},
         refuses=(NotFound, *LENDING_REFUSES),
     ),
     Endpoint(
@@ -371,9 +374,9 @@ ENDPOINTS = (
         path="/credentials",
         summary="Ask and, where no approval is due, receive in one call",
         view=ask_and_lend,
-        body=s.AskBody,
+        body=bodies.AskBody,
         takes_key=True,
-        answers={200: (s.CredentialsView,), 202: (s.RequestView,)},
+        answers={200: (views.CredentialsView,), 202: (views.RequestView,)},
         refuses=(*ASKING_REFUSES, *LENDING_REFUSES),
     ),
 )

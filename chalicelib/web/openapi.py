@@ -11,10 +11,11 @@ from pydantic.json_schema import models_json_schema
 
 from chalicelib.core.refusals import Refusal
 from chalicelib.version import VERSION
+from chalicelib.web.bodies import ULID
 from chalicelib.web.endpoints import BODY_REFUSES, ENDPOINTS, GATE_REFUSES, OPEN, Endpoint, OpenEndpoint
 from chalicelib.web.gate import Door
 from chalicelib.web.problems import CONTENT_TYPE, STATUS
-from chalicelib.web.shapes import ULID, Problem
+from chalicelib.web.views import Problem
 
 _REF = "#/components/schemas/{model}"
 

@@ -29,11 +29,11 @@ from chalicelib.core.refusals import (
     UnsupportedMediaType,
 )
 from chalicelib.log import log
+from chalicelib.web.bodies import ULID, In
 from chalicelib.web.endpoints import ENDPOINTS, OPEN, Answer, Call, Endpoint, OpenEndpoint
 from chalicelib.web.gate import Door, Gate
 from chalicelib.web.openapi import document
 from chalicelib.web.problems import bug, in_our_words, problem
-from chalicelib.web.shapes import ULID, In
 
 LARGEST_BODY = 64 * 1024
 """Bytes. Daypass's own limit: API Gateway would let 10 MB through."""

@@ -1,22 +1,11 @@
-"""What comes in and goes out: the JSON of the contract, as pydantic models."""
+"""What callers receive: the JSON of answers, as pydantic models."""
 
 from __future__ import annotations
 
-import json
-import unicodedata
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StrictInt,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from chalicelib.broker.asking import DryRun
 from chalicelib.broker.lending import Credentials
@@ -25,174 +14,17 @@ from chalicelib.core.catalogue import BreakGlass, Issuer, Who
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
-from chalicelib.core.refusals import NotYet
-from chalicelib.core.request import (
-    Ask,
-    Deny,
-    Request,
-    Review,
-    Revocation,
-    ScopeChoice,
-    Session,
-    SessionStatus,
-    StageProgress,
-    Verdict,
-)
-from chalicelib.core.times import read_instant, stamp
-
-ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
-ROLE = r"^[a-z0-9][a-z0-9-]{0,62}(@[a-z0-9][a-z0-9-]{0,62})?$"
+from chalicelib.core.request import Deny, Request, Review, Revocation, Session, SessionStatus, StageProgress, Verdict
+from chalicelib.core.times import stamp
+from chalicelib.web.bodies import ScopeBody
 
 Instant = Annotated[datetime, PlainSerializer(stamp, return_type=str)]
-
-
-class In(BaseModel):
-    """What callers send: unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Out(BaseModel):
     """What callers receive. A field with a default is left out where there is nothing to say."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
-
-
-def _plain(text: str) -> str:
-    if any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in text):
-        raise ValueError("control characters are not allowed")
-    if not any(unicodedata.category(c)[0] in "LNSP" for c in text):
-        raise ValueError("write something that can be read")
-    return text
-
-
-def _policy_text(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, dict) else value
-
-
-def _instant(value: Any) -> datetime:
-    if not isinstance(value, str):
-        raise ValueError("an instant is a text, as in 2026-11-23T12:00:00Z")
-    return read_instant(value)
-
-
-def _flag(value: Any) -> Any:
-    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
-
-
-Text = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
-Reason = Annotated[str, Field(min_length=3, max_length=500), AfterValidator(_plain)]
-Seconds = Annotated[StrictInt, Field(ge=60, le=10**9)]
-Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
-# Text first: pydantic alone would take numbers, fractions and a minute's sixtieth second.
-Starts = Annotated[
-    datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 35})
-]
-Limit = Annotated[int, Field(ge=1, le=50)]
-Cursor = Annotated[str, Field(min_length=1, max_length=300)]
-
-
-class ScopeBody(In):
-    name: Annotated[str, Field(min_length=1, max_length=64)]
-    parameters: dict[str, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict, max_length=20)
-
-
-class AskBody(In):
-    """One ask. `session_policy` is a policy document, as an object or as its JSON text."""
-
-    role: Annotated[str, Field(pattern=ROLE)]
-    duration_seconds: Seconds
-    reason: Reason
-    ticket: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = None
-    scope: ScopeBody | None = None
-    session_policy: (
-        Annotated[str | dict[str, Any], Field(union_mode="left_to_right"), AfterValidator(_policy_text)] | None
-    ) = None
-    starts_at: Starts | None = Field(
-        default=None,
-        description="When the window shall begin: whole seconds with a zone, not past, at most 30 days ahead. "
-        "Left out, the first use opens it. Not with `POST /credentials`: 422 `invalid`.",
-    )
-    break_glass: bool = Field(default=False, strict=True, description="Access now, approval never, review afterwards.")
-    extends: str | None = Field(default=None, description="Not built yet: 422 `not-yet`.")
-
-    def ask(self) -> Ask:
-        """Raises NotYet for what is not built."""
-        if self.extends is not None:
-            raise NotYet("extends is not built yet. Leave it out.")
-        assert self.session_policy is None or isinstance(self.session_policy, str)
-        return Ask(
-            role=self.role,
-            duration=timedelta(seconds=self.duration_seconds),
-            reason=self.reason,
-            ticket=self.ticket,
-            scope=ScopeChoice(self.scope.name, self.scope.parameters) if self.scope else None,
-            session_policy=self.session_policy,
-            break_glass=self.break_glass,
-            starts_at=self.starts_at,
-        )
-
-
-class ApproveBody(In):
-    comment: Text | None = None
-    duration_seconds: Seconds | None = Field(
-        default=None,
-        description="May shorten what was asked, never lengthen it; a window with a start of its own ends earlier.",
-    )
-
-
-class DenyBody(In):
-    comment: Text
-
-
-class EscalateBody(In):
-    reason: Reason
-
-
-class ReviewBody(In):
-    verdict: Verdict
-    comment: Text
-
-
-class ReturnBody(In):
-    cut: bool = Field(default=False, strict=True, description="End the sessions that were lent, too.")
-
-
-class RevokeBody(In):
-    comment: Text
-
-
-class NothingBody(In):
-    pass
-
-
-class AskQuery(In):
-    dry_run: Flag = False
-
-
-class ListQuery(In):
-    mine: Flag = False
-    to_approve: Flag = False
-    state: State | None = None
-    role: Annotated[str, Field(max_length=127)] | None = None
-    requester: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    limit: Limit = 50
-    cursor: Cursor | None = None
-
-
-class RolesQuery(In):
-    q: Annotated[str, Field(max_length=127)] = ""
-    limit: Limit = 50
-    cursor: Cursor | None = None
-
-
-class EventsQuery(In):
-    limit: Limit = 50
-    cursor: Cursor | None = None
-
-
-class NoQuery(In):
-    pass
 
 
 class HealthView(Out):
