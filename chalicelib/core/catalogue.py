@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from chalicelib.core.hours import Hours
+from chalicelib.core.patterns import glob, literal_prefix
 from chalicelib.core.principal import Kind, Principal
-
-_WILDCARDS = re.compile(r"[*?]")
-
-
-@lru_cache(maxsize=65536)
-def glob(pattern: str) -> re.Pattern[str]:
-    """A pattern with `*` and `?`, which stand for anything but `/` and `:`: those match only where they are written."""
-    parts = (("[^/:]*" if c == "*" else "[^/:]") if c in "*?" else re.escape(c) for c in pattern)
-    return re.compile("".join(parts), re.ASCII)
-
-
-def literal_prefix(pattern: str) -> str:
-    """What every match of the pattern begins with: the pattern up to its first wildcard."""
-    return _WILDCARDS.split(pattern, maxsplit=1)[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +134,14 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extensions:
+    """More of the same: at most `max` times in a row, each after these stages of approvals; none is due where empty."""
+
+    max: int
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakGlass:
     """Access now, approval never, review afterwards. Its `who` replaces the rule's; mfa: a second factor is wanted."""
 
@@ -169,7 +163,7 @@ class Rule:
     """Who may request which roles, on which terms. A deny has only `who` and `roles`.
 
     ticket: the regular expression a ticket must match in full; None where none is asked for.
-    hours: when it lends; None where always.
+    hours: when it lends; None where always. extensions: the terms of extending; None where nothing is extended.
     """
 
     name: str
@@ -182,6 +176,7 @@ class Rule:
     ticket: str | None = None
     break_glass: BreakGlass | None = None
     hours: Hours | None = None
+    extensions: Extensions | None = None
 
     def covers(self, role: str) -> bool:
         return any(glob(pattern).fullmatch(role) for pattern in self.roles)

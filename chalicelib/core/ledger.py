@@ -26,6 +26,7 @@ class EventType(StrEnum):
     RETURNED = "request.returned"
     REVOKED = "request.revoked"
     ESCALATED = "request.escalated"
+    EXTENDED = "request.extended"
     EXPIRED = "request.expired"
     ENDED = "request.ended"
     SESSION_ISSUING = "session.issuing"

@@ -82,6 +82,11 @@ class NotCancellable(Refusal):
     title = "The request can no longer be cancelled"
 
 
+class AlreadyExtended(Refusal):
+    slug = "already-extended"
+    title = "The request is extended already"
+
+
 class ChangedMeanwhile(Refusal):
     """Others changed the same request so often that this call gave up; nothing of it was recorded."""
 
@@ -141,11 +146,6 @@ class UnsupportedMediaType(Refusal):
 class MethodNotAllowed(Refusal):
     slug = "method-not-allowed"
     title = "This address does not know that method"
-
-
-class NotYet(Refusal):
-    slug = "not-yet"
-    title = "Daypass does not do this yet"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class Ask:
     """What a principal asks for. session_policy: the caller's own, as JSON text; never together with a scope.
 
     starts_at: when the window shall begin; None: at the first use.
+    extends: the id of the request that it asks for more of. Role (or ""), scope, policy and start are then that one's.
     """
 
     role: str
@@ -38,6 +39,7 @@ class Ask:
     session_policy: str | None = None
     break_glass: bool = False
     starts_at: datetime | None = None
+    extends: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,22 @@ class Approval:
     at: datetime
     comment: str | None
     qualifies: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """The place of an extension in its chain, and what it takes over from the links before it.
+
+    base: the id of the request that it extends. number: 1 for the first extension of a request, 2 for that one's.
+    before: how long the chain is where this link begins; where its base was not opened yet, the most that can be.
+    base_duration: what its base was approved for. approvals: those of the request that the chain began with.
+    """
+
+    base: str
+    number: int
+    before: timedelta
+    base_duration: timedelta
+    approvals: tuple[Approval, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +157,15 @@ class Request:
     duration: as asked, or as an approver cut it.
     scope: the choice; session_policy: the permissions that approvers see (the scope's, filled in, or the caller's).
     rule, stages: the deciding rule; while pending they are worked out anew whenever they are shown.
-    starts_at: the start that was asked for; None where the first use opens the window.
+    starts_at: the start that was asked for, or on which an extension counts: the window stays where it is; None where
+    the first use opens the window.
     answer_by: the end of waiting for a decision; use_by: the end of waiting for a first use that opens the window.
     window: once open; where a start was asked for, from the beginning.
     break_glass: access without approval, which somebody of `reviewers` has to review by `review_by`.
     escalated_because: why a pending request was made one.
     sessions_begun, last_begun: how many sessions were begun, and when the last ten were.
     catalogue_digest: of the catalogue that the ask was judged by.
+    link: where it extends another request. extended_by: the newest extension of it.
     announced: the clock whose end the history tells already; it is due no more, another one would be.
     revocation: once its live sessions were to be cut.
     salt: what the history's commitments to reason and comments are salted with.
@@ -183,10 +203,17 @@ class Request:
     review: Review | None = None
     sessions_begun: int = 0
     last_begun: tuple[datetime, ...] = ()
+    link: Link | None = None
+    extended_by: str | None = None
     announced: datetime | None = None
     revocation: Revocation | None = None
     version: int = 0
     head_hash: str = ""
+
+    @property
+    def yeses(self) -> tuple[Approval, ...]:
+        """Every approval that it rests on: also those that its chain began with."""
+        return (*self.link.approvals, *self.approvals) if self.link else self.approvals
 
     def state(self, now: datetime) -> State:
         return self._state(now)[0]

@@ -40,7 +40,7 @@ def may_revoke(request: Request, catalogue: Catalogue, rules: Sequence[Rule], pr
     """
     if principal.kind is not Kind.HUMAN:
         return MayNotApprove("Only people revoke requests; you are signed in as a workload.")
-    if catalogue.auditors.includes(principal) or any(principal.id == approval.by for approval in request.approvals):
+    if catalogue.auditors.includes(principal) or any(principal.id == approval.by for approval in request.yeses):
         return None
     if principal.id == request.requester.id:
         return MayNotApprove("This is your own request: return it instead.")

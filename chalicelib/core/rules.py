@@ -11,19 +11,25 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from chalicelib.core import extension
 from chalicelib.core.catalogue import BreakGlass, Catalogue, Effect, Role, Rule, Who
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import FieldError, Invalid, NotEligible, Refusal, TooLong
+from chalicelib.core.request import Link
 from chalicelib.core.times import spoken
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What of an ask the rules judge. duration: None where only the way in is in question, as at an issuance."""
+    """What of an ask the rules judge. duration: None where only the way in is in question, as at an issuance.
+
+    link: of an extension.
+    """
 
     role: str
     duration: timedelta | None
     ticket: str | None
+    link: Link | None = None
 
 
 class Objection(StrEnum):
@@ -36,7 +42,7 @@ class Objection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The role, and the allowing rules that admit the ask: one at least."""
+    """The role, and the allowing rules that admit the ask, one at least; of an extension as they are for that."""
 
     role: Role
     rules: tuple[Rule, ...]
@@ -46,9 +52,13 @@ def decide(catalogue: Catalogue, principal: Principal, terms: Terms) -> Decision
     """The ways in that the catalogue gives the principal.
 
     Raises NotEligible (the same for an unknown role, a forbidden one and a denied one; also where a second factor is
-    missing), Invalid (a ticket is missing or of the wrong form) and TooLong (naming the longest that is allowed).
+    missing, or no rule extends so far), Invalid (a ticket is missing or of the wrong form) and TooLong (naming the
+    longest that is allowed).
     """
-    role, rules = _allowing(catalogue, principal, terms.role)
+    role, allowing = _allowing(catalogue, principal, terms.role)
+    rules = extension.extending(allowing, terms.link)
+    if terms.link and not rules:
+        raise extension.refused(allowing, terms.link)
     objections = {rule.name: objection(rule, principal, terms) for rule in rules}
     admitting = tuple(rule for rule in rules if objections[rule.name] is None)
     if not admitting:
@@ -150,7 +160,10 @@ def _nearest(rules: Iterable[Rule], objections: dict[str, Objection | None], ter
     by_objection = {objections[rule.name]: rule for rule in sorted(rules, key=lambda rule: rule.max_duration)}
     if rule := by_objection.get(Objection.DURATION):
         assert terms.duration is not None
-        return TooLong(f"{spoken(terms.duration)} asked, {spoken(rule.max_duration)} allowed by rule {rule.name!r}.")
+        more = " for this extension" if terms.link else ""
+        return TooLong(
+            f"{spoken(terms.duration)} asked, {spoken(rule.max_duration)} allowed{more} by rule {rule.name!r}."
+        )
     if rule := by_objection.get(Objection.TICKET):
         message = f"rule {rule.name!r} asks for a ticket of the form {rule.ticket}"
         return Invalid(f"A ticket is missing or of the wrong form: {message}.", (FieldError("ticket", message),))
@@ -177,6 +190,10 @@ def _considered(rule: Rule, principal: Principal, terms: Terms) -> Considered:
         return Considered(rule, False, f"{rule.name!r} is not for this caller: it {lacking}.")
     if rule.effect is Effect.DENY:
         return Considered(rule, True, f"{rule.name!r} denies this, whatever other rules allow.")
+    if terms.link:
+        if hindrance := extension.hindrance(rule, terms.link):
+            return Considered(rule, False, hindrance)
+        [rule] = extension.extending([rule], terms.link)
     found = objection(rule, principal, terms)
     return Considered(rule, found is None, _verdict(rule, found, terms))
 

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.core.catalogue import Catalogue, Issuer, MfaClaim, VerifiedBy, glob
+from chalicelib.core.catalogue import Catalogue, Issuer, MfaClaim, VerifiedBy
+from chalicelib.core.patterns import glob
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import GroupsOverage, Unauthenticated
 from chalicelib.core.times import stamp

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.catalogue import Account, Catalogue, Role, Rule, Who, glob, literal_prefix
+from chalicelib.core.catalogue import Account, Catalogue, Role, Rule, Who
+from chalicelib.core.patterns import glob, literal_prefix
 from chalicelib.core.principal import Kind, Principal
 
 ALICE = Principal(

@@ -17,6 +17,7 @@ from chalicelib.core.catalogue import (
     Catalogue,
     Effect,
     Example,
+    Extensions,
     Issuer,
     MfaClaim,
     Role,
@@ -299,13 +300,26 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ('expect = "not-eligible"', 'expect = "denied"', "tests[0].expect", "'not-eligible', 'auto-approved', 'needs-app"),
     # what is not built yet
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nfreeze = []', f"{SRE}.freeze", "not a key"),
-    ('roles = ["payments-*"]', 'roles = ["payments-*"]\nextensions = 1', f"{SRE}.extensions", "not built yet"),
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nnotify = "#sre"', f"{SRE}.notify", "not built yet"),
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nmax_per_day = 3', f"{SRE}.max_per_day", "not built yet"),
     ("[auditors]", "[directories.x]\n[auditors]", "directories", "not built yet"),
     ("[auditors]", "[organization]\n[auditors]", "organization", "not built yet"),
     ('via = "role"', 'via = "oidc"', "roles.reader.via", "not built yet"),
     ('via = "role"', 'via = "saml"', "roles.reader.via", "must be 'role' or 'oidc'"),
+    # extensions
+    *(
+        ('roles = ["payments-*"]', f'roles = ["payments-*"]\nextensions = {terms}', f"{SRE}.extensions{place}", message)
+        for terms, place, message in (
+            ("1", "", "must be a table"),
+            ("{ approvals = [] }", ".max", "is missing"),
+            ("{ max = 0, approvals = [] }", ".max", "at least 1"),
+            ("{ max = 11, approvals = [] }", ".max", "at most 10"),
+            ("{ max = 2 }", ".approvals", "is missing: write []"),
+            ("{ max = 2, approvals = [{ count = 1, from = {} }] }", ".approvals[0].from", "is for nobody"),
+            ('{ max = 2, approvals = [], max_duration = "1h" }', ".max_duration", "not a key"),
+        )
+    ),
+    ('effect = "deny"', 'effect = "deny"\nextensions = { max = 1 }', f"{NEVER}.extensions", "a deny has only"),
     # hours and freeze
     ('\n[[issuers]]\nname = "people"', 'freeze = "yes"\n[[issuers]]\nname = "people"', "freeze", "true or false"),
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nhours = "9-17"', f"{SRE}.hours", "must be a table"),
@@ -567,6 +581,16 @@ def test_hours_are_read_as_they_are_written(days, named):
     hours = f'hours = {{ days = "{days}", from = "08:00", to = "24:00", zone = "Europe/Berlin" }}'
     rule = read(changed('roles = ["payments-*"]', f'roles = ["payments-*"]\n{hours}')).rules[0]
     assert str(rule.hours) == f"{named} 08:00-24:00 Europe/Berlin"
+
+
+@pytest.mark.parametrize("most", [1, 10])
+def test_extensions_are_read_with_stages_of_their_own(most):
+    stage = '[{ count = 2, from = { groups = ["security"] } }]'
+    for approvals, stages in (("[]", ()), (stage, (Stage(2, Who(groups=frozenset({"security"}))),))):
+        extensions = f"extensions = {{ max = {most}, approvals = {approvals} }}"
+        rule = read(changed('roles = ["payments-*"]', f'roles = ["payments-*"]\n{extensions}')).rules[0]
+        assert rule.extensions == Extensions(max=most, stages=stages)
+    assert read(GOOD).rules[0].extensions is None
 
 
 def test_a_deny_has_no_hours():

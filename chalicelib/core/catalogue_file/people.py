@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from chalicelib.core.catalogue import Issuer, Who, glob
+from chalicelib.core.catalogue import Issuer, Who
 from chalicelib.core.catalogue_file.mistakes import Say
 from chalicelib.core.catalogue_file.shape import ExampleWhoShape, WhoShape
+from chalicelib.core.patterns import glob
 from chalicelib.core.principal import Kind, Principal
 
 IAM = Issuer(name="iam", url="", audience="", kind=Kind.WORKLOAD)

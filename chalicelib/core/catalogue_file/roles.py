@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from chalicelib.core.catalogue import Account, Role, Scope, glob
+from chalicelib.core.catalogue import Account, Role, Scope
 from chalicelib.core.catalogue_file.mistakes import NAME, Say, below, entry, length, regular_expression
 from chalicelib.core.catalogue_file.shape import AccountShape, RoleShape, ScopeShape
+from chalicelib.core.patterns import glob
 from chalicelib.core.policy import PARAMETER, filled_in, variable_faults, variables, with_wall
 from chalicelib.core.policy_grammar import faults, parsed
 from chalicelib.core.refusals import FieldError, Invalid

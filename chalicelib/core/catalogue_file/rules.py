@@ -8,11 +8,12 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 
-from chalicelib.core.catalogue import BreakGlass, Effect, Rule, Stage, glob, literal_prefix
+from chalicelib.core.catalogue import BreakGlass, Effect, Extensions, Rule, Stage
 from chalicelib.core.catalogue_file.hours import read_hours
 from chalicelib.core.catalogue_file.mistakes import Say, entry, length, regular_expression
 from chalicelib.core.catalogue_file.people import People
-from chalicelib.core.catalogue_file.shape import BreakGlassShape, RuleShape, StageShape
+from chalicelib.core.catalogue_file.shape import BreakGlassShape, ExtensionsShape, RuleShape, StageShape
+from chalicelib.core.patterns import glob, literal_prefix
 
 SHORTEST_WINDOW = timedelta(seconds=60)
 LONGEST_WINDOW = timedelta(hours=12)
@@ -61,29 +62,35 @@ def _rule(shape: RuleShape, place: str, people: People, names: RoleNames, say: S
     rule = Rule(name=shape.name, who=people.who(shape.who, f"{place}.who", say), roles=shape.roles)
     if shape.effect == "allow":
         return _with_terms(rule, shape, place, people, say)
-    for term in ("max_duration", "approvals", "require", "break_glass", "hours"):
+    for term in ("max_duration", "approvals", "require", "break_glass", "hours", "extensions"):
         if getattr(shape, term) is not None:
             say(f"{place}.{term}", "a deny has only name, who and roles")
     return replace(rule, effect=Effect.DENY)
 
 
 def _with_terms(rule: Rule, shape: RuleShape, place: str, people: People, say: Say) -> Rule:
-    if shape.approvals is None:
-        say(f"{place}.approvals", "is missing: write [] where none is due")
     ticket = shape.require.ticket if shape.require else None
-    glass = shape.break_glass
+    glass, extensions = shape.break_glass, shape.extensions
     return replace(
         rule,
         max_duration=_window(shape.max_duration, f"{place}.max_duration", say),
-        stages=tuple(
-            _stage(stage, f"{place}.approvals[{number}]", people, say)
-            for number, stage in enumerate(shape.approvals or ())
-        ),
+        stages=_stages(shape.approvals, f"{place}.approvals", people, say),
         require_mfa=bool(shape.require and shape.require.mfa),
         ticket=regular_expression(ticket, f"{place}.require.ticket", say) if ticket else None,
         break_glass=_break_glass(glass, f"{place}.break_glass", people, say) if glass else None,
         hours=read_hours(shape.hours, f"{place}.hours", say) if shape.hours else None,
+        extensions=_extensions(extensions, f"{place}.extensions", people, say) if extensions else None,
     )
+
+
+def _extensions(shape: ExtensionsShape, place: str, people: People, say: Say) -> Extensions:
+    return Extensions(max=shape.max, stages=_stages(shape.approvals, f"{place}.approvals", people, say))
+
+
+def _stages(shapes: Sequence[StageShape] | None, place: str, people: People, say: Say) -> tuple[Stage, ...]:
+    if shapes is None:
+        say(place, "is missing: write [] where none is due")
+    return tuple(_stage(stage, f"{place}[{number}]", people, say) for number, stage in enumerate(shapes or ()))
 
 
 def _stage(shape: StageShape, place: str, people: People, say: Say) -> Stage:

@@ -89,6 +89,11 @@ class HoursShape(Shape):
     zone: Text
 
 
+class ExtensionsShape(Shape):
+    max: Annotated[int, Field(ge=1, le=10)]
+    approvals: Annotated[tuple[StageShape, ...], Field(strict=False)] | None = None
+
+
 class RuleShape(Shape):
     name: Text
     effect: Literal["allow", "deny"] = "allow"
@@ -99,6 +104,7 @@ class RuleShape(Shape):
     require: RequireShape | None = None
     break_glass: BreakGlassShape | None = None
     hours: HoursShape | None = None
+    extensions: ExtensionsShape | None = None
 
 
 class ExampleWhoShape(Shape):
@@ -134,7 +140,7 @@ class FileShape(Shape):
 
 
 _NOT_YET = frozenset(
-    {"extensions", "notify", "max_per_day", "directories", "organization"}
+    {"notify", "max_per_day", "directories", "organization"}
 )  # designed, not built: passing over `max_per_day` would give access
 
 _SENTENCES = {
@@ -148,6 +154,7 @@ _SENTENCES = {
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
     "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
 }
 
