@@ -18,6 +18,7 @@ from chalicelib.core.request import (
     Approval,
     Change,
     Deny,
+    Link,
     Request,
     Review,
     Revocation,
@@ -161,6 +162,14 @@ principals = st.builds(
 approvals = st.builds(
     Approval, by=texts, at=instants, comment=st.none() | texts, qualifies=st.frozensets(texts, max_size=3)
 )
+links = st.builds(
+    Link,
+    base=texts,
+    number=st.integers(1, 11),
+    before=lengths,
+    base_duration=lengths,
+    approvals=_tuples(approvals),
+)
 stages = st.builds(StageProgress, count=st.integers(0, 9), who=whos, approved_by=_tuples(texts))
 scopes = st.builds(ScopeChoice, name=texts, parameters=st.dictionaries(texts, texts, max_size=3))
 sessions = st.builds(
@@ -217,6 +226,8 @@ _requests = st.builds(
     review=st.none() | st.builds(Review, verdict=st.sampled_from(Verdict), by=texts, at=instants, comment=texts),
     sessions_begun=st.integers(0, 1000),
     last_begun=_tuples(instants),
+    link=st.none() | links,
+    extended_by=st.none() | texts,
     announced=st.none() | instants,
     revocation=st.none() | revocations,
     version=st.integers(1, 10**9),

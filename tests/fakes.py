@@ -77,29 +77,32 @@ class FakeRequests:
             ]
         return _page(found, limit, lambda event: str(event.seq))
 
-    def submit(self, change: Change, *, claim: Claim | None, max_open: int, now: datetime) -> None:
+    def submit(self, change: Change, *further: Change, claim: Claim | None, max_open: int, now: datetime) -> None:
         with self._writing():
             request = change.after
             if claim:
                 self._refuse_claimed(claim, now)
-            if request.id in self._requests or self._repeats(change):
+            if request.id in self._requests or self._repeats(change) or any(map(self._stale, further)):
                 raise Stale
             if len(self._open(request.requester.id, now)) >= max_open:
                 raise QuotaFull
             self._refuse_overdue(change)
-            self._store(change)
+            for each in (change, *further):
+                self._store(each)
             if claim:
                 self._claims[_key(claim)] = request.id, claim
 
-    def commit(self, change: Change) -> None:
-        if change.before is None:
-            raise ValueError("a new request is submitted, not committed")
+    def claimed(self, claim: Claim, *, now: datetime) -> None:
+        with self._lock:
+            self._refuse_claimed(claim, now)
+
+    def commit(self, change: Change, *further: Change) -> None:
         with self._writing():
-            stored = self._requests.get(change.after.id)
-            if stored is None or stored.version != change.before.version or self._repeats(change):
+            if any(map(self._stale, (change, *further))):
                 raise Stale
             self._refuse_overdue(change)
-            self._store(change)
+            for each in (change, *further):
+                self._store(each)
 
     def by_requester(self, requester_id: str, *, after: str | None, limit: int) -> Page[Request]:
         return self._newest(lambda request: request.requester.id == requester_id, after, limit)
@@ -147,6 +150,12 @@ class FakeRequests:
         unreviewed = [(stamp(each.review_by), each.id) for each in mine if each.review_by and not each.review]
         if unreviewed and min(unreviewed)[0] <= change.events[-1].at:
             raise ReviewIsOverdue(min(unreviewed)[1])
+
+    def _stale(self, change: Change) -> bool:
+        if change.before is None:
+            raise ValueError("a new request is submitted, not committed")
+        stored = self._requests.get(change.after.id)
+        return stored is None or stored.version != change.before.version or self._repeats(change)
 
     def _repeats(self, change: Change) -> bool:
         return any((change.after.id, event.seq) in self._events for event in change.events)

@@ -52,10 +52,10 @@ class Broken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.requests, name)
 
-    def commit(self, change: Any) -> None:
+    def commit(self, change: Any, *further: Any) -> None:
         if change.events[-1].type == "session.issued":
             raise RuntimeError(f"a bug that tells all it holds: {change!r}")
-        self.requests.commit(change)
+        self.requests.commit(change, *further)
 
 
 @pytest.fixture

@@ -179,6 +179,8 @@ class RequestItem(Item):
     review = Text(null=True)
     sessions_begun = NumberAttribute()
     last_begun = Text()
+    link = Text(null=True)
+    extended_by = UnicodeAttribute(null=True)
     announced = UnicodeAttribute(null=True)
     revocation = Text(null=True)
     version = NumberAttribute()

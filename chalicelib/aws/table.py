@@ -227,18 +227,9 @@ class Table:
         ]
 
     @_answering()
-    def commit(self, change: Change) -> None:
-        if change.before is None:
-            raise ValueError("a new request is submitted, not committed")
-        changed = Write(
-            self._requests.key(change.after.id),
-            RequestItem.version == change.before.version,
-            changes(change.before, change.after),
-        )
-        writes = [changed, *self._additions(change)]
-        if change.after.status in _ENDINGS and change.before.status not in _ENDINGS:
-            writes.append(self._quota(change.after, QuotaItem.open.delete({change.after.id})))
-        if change.after.review and not change.before.review:
+    def commit(self, change: Change, *further: Change) -> None:
+        writes = self._transitions(change, *further)
+        if change.before and change.after.review and not change.before.review:
             return self._transact_reviewed(writes, change.after)
         emergency = self._emergency(change)
         for _ in range(_QUOTA_ROUNDS):
@@ -251,10 +242,11 @@ class Table:
         raise Unavailable("Too many emergencies of the same person at once: nothing was stored.")
 
     @_answering()
-    def submit(self, change: Change, *, claim: Claim | None, max_open: int, now: datetime) -> None:
+    def submit(self, change: Change, *further: Change, claim: Claim | None, max_open: int, now: datetime) -> None:
         """max_open: 1 to 100."""
         request = change.after
         writes = [Write(self._requests.of(request), RequestItem.pk.does_not_exist()), *self._additions(change)]
+        writes += self._transitions(*further)
         if claim:
             unused = ClaimItem.until.does_not_exist() | (ClaimItem.until <= now)
             writes.append(Write(self._claims.of(request.id, claim), unused))
@@ -276,6 +268,16 @@ class Table:
             unchanged = QuotaItem.open == listed if listed else QuotaItem.open.does_not_exist()
             quota = self._quota(request, QuotaItem.open.set(still_open | {request.id}), condition=unchanged)
         raise Unavailable("Too many requests of the same person at once: nothing was stored.")
+
+    @_answering()
+    def claimed(self, claim: Claim, *, now: datetime) -> None:
+        key = self._claims.of("", claim)
+        try:
+            known = self._claims.get(key.pk, key.sk, consistent_read=True)
+        except self._claims.DoesNotExist:
+            return
+        if now < known.until:
+            raise AlreadyClaimed(known.request_id, known.body_hash)
 
     def _listed(self, cancelled: Cancelled) -> set[str] | None:
         """The ids in the quota set that had no room; None where it had. Raises what else stood in the way."""
@@ -301,6 +303,20 @@ class Table:
         found: Iterable[RawItem] = answer["Responses"][self._name]
         requests = (self._requests.from_raw_data(each).read() for each in found)
         return {request.id for request in requests if request.state(now) in life.OPEN}
+
+    def _transitions(self, *changed: Change) -> list[Write]:
+        """What stores transitions of requests of one person, each over its version."""
+        writes: list[Write] = []
+        ended: set[str] = set()
+        for change in changed:
+            if change.before is None:
+                raise ValueError("a new request is submitted, not committed")
+            key, same = self._requests.key(change.after.id), RequestItem.version == change.before.version
+            writes += [Write(key, same, changes(change.before, change.after)), *self._additions(change)]
+            if change.after.status in _ENDINGS and change.before.status not in _ENDINGS:
+                ended.add(change.after.id)
+        # One write for all: a transaction takes an item once.
+        return [*writes, self._quota(changed[0].after, QuotaItem.open.delete(ended))] if ended else writes
 
     def _additions(self, change: Change) -> list[Write]:
         request_id = change.after.id

@@ -84,16 +84,20 @@ class Requests(Protocol):
     def events(self, request_id: str, *, after: int, limit: int) -> Page[Event]:
         """The history from the event after seq `after` on, oldest first; a position is a seq."""
 
-    def submit(self, change: Change, *, claim: Claim | None, max_open: int, now: datetime) -> None:
-        """Store a new request.
+    def submit(self, change: Change, *further: Change, claim: Claim | None, max_open: int, now: datetime) -> None:
+        """Store a new request, and with it transitions of others of the same person, none of which ends one.
 
         Raises AlreadyClaimed, QuotaFull (only requests open at `now` count), ReviewIsOverdue (emergencies) or Stale.
         """
 
-    def commit(self, change: Change) -> None:
-        """Store a transition of a request.
+    def claimed(self, claim: Claim, *, now: datetime) -> None:
+        """Raises AlreadyClaimed where the key was used before and has not expired."""
 
-        Raises Stale where its version is not `change.before.version`, ReviewIsOverdue where it becomes an emergency.
+    def commit(self, change: Change, *further: Change) -> None:
+        """Store a transition of a request, and with it those of others of the same person.
+
+        Raises Stale where the version of one of them is not its `before.version`, ReviewIsOverdue where the first one
+        becomes an emergency.
         """
 
     def by_requester(self, requester_id: str, *, after: str | None, limit: int) -> Page[Request]:

@@ -196,7 +196,7 @@ def test_given_a_no_came_between_then_the_yes_hears_of_it() -> None:
 class AlwaysSlower(FakeRequests):
     """A table on which somebody else is always faster."""
 
-    def commit(self, change: Change) -> None:
+    def commit(self, change: Change, *further: Change) -> None:
         raise Stale
 
 
