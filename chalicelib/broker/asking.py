@@ -8,18 +8,18 @@ from datetime import datetime, timedelta
 
 from chalicelib.broker import emergency
 from chalicelib.broker.ports import AlreadyClaimed, Claim, QuotaFull, ReviewIsOverdue, World
-from chalicelib.core import approvals
+from chalicelib.core import approvals, extension
 from chalicelib.core.catalogue import Catalogue, Role
 from chalicelib.core.ledger import Detail, EventType, canonical, commitment
 from chalicelib.core.life import ANSWER_WITHIN, USE_WITHIN, Status, Window
 from chalicelib.core.policy import with_wall
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, TooManyOpen, Unavailable
-from chalicelib.core.request import Ask, Change, Request, StageProgress
+from chalicelib.core.request import Ask, Change, Link, Request, StageProgress
 from chalicelib.core.rules import Emergency, Terms, decide, explain
 from chalicelib.core.rules import emergency as break_glass
 from chalicelib.core.schedule import answer_by, window_asked
-from chalicelib.core.session import long_enough, permissions
+from chalicelib.core.session import as_asked, long_enough, permissions
 from chalicelib.core.times import spoken, stamp
 
 MAX_OPEN = 20
@@ -56,7 +56,7 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Judged:
-    """An ask that the catalogue admits. emergency: where it is one; then there are no stages."""
+    """An ask that the catalogue admits. emergency: where it is one; then there are no stages. link: of an extension."""
 
     role: Role
     rule: str
@@ -65,6 +65,7 @@ class _Judged:
     permissions: str | None
     window: Window | None = None
     emergency: Emergency | None = None
+    link: Link | None = None
 
     @property
     def would(self) -> str:
@@ -83,11 +84,14 @@ def ask(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | Non
     return record(world, principal, wish, key, opening(world, principal, wish, now), now)
 
 
-def dry_run(world: World, principal: Principal, wish: Ask) -> DryRun:
-    """What `ask` would do, recording nothing. A caller who is not eligible learns no more than the 403 would tell."""
+def dry_run(world: World, principal: Principal, wish: Ask, base: Request | None = None) -> DryRun:
+    """What `ask` would do, recording nothing. A caller who is not eligible learns no more than the 403 would tell.
+
+    base: as for `opening`.
+    """
     catalogue = world.catalogue()
     try:
-        judged = _judge(catalogue, principal, wish, world.now())
+        judged = _judge(catalogue, principal, wish, world.now(), base)
     except NotEligible as refusal:
         return DryRun(
             would="not-eligible", rule=None, stages=(), max_duration=None, session_policy=None, why=(refusal.detail,)
@@ -107,15 +111,19 @@ def _why(catalogue: Catalogue, principal: Principal, wish: Ask, judged: _Judged)
         return (
             f"{judged.rule!r} lets you break the glass up to {spoken(judged.max_duration)}; it is reviewed afterwards.",
         )
-    told = explain(catalogue, principal, _terms(wish))
+    told = explain(catalogue, principal, _terms(wish, judged.link))
     return tuple(considered.why for considered in told if considered.rule.who.includes(principal))
 
 
-def opening(world: World, principal: Principal, wish: Ask, now: datetime) -> Change:
-    """The first transition of a new request, not stored yet. Raises NotEligible, TooLong and Invalid."""
+def opening(world: World, principal: Principal, wish: Ask, now: datetime, base: Request | None = None) -> Change:
+    """The first transition of a new request, not stored yet. Raises NotEligible, TooLong and Invalid.
+
+    base: the request that it extends; `wish` then says all that it takes from it (`extension.completed`).
+    """
     catalogue = world.catalogue()
-    judged = _judge(catalogue, principal, wish, now)
+    judged = _judge(catalogue, principal, wish, now, base)
     approved = not judged.stages
+    use_by = extension.use_by(base, wish.duration) if base else None
     request = Request(
         id=world.new_id(),
         status=Status.APPROVED if approved else Status.PENDING,
@@ -132,9 +140,10 @@ def opening(world: World, principal: Principal, wish: Ask, now: datetime) -> Cha
         rule=judged.rule,
         stages=judged.stages,
         created_at=now,
-        answer_by=answer_by(now + ANSWER_WITHIN, judged.window),
-        use_by=now + USE_WITHIN if approved and judged.window is None else None,
+        answer_by=answer_by(min(now + ANSWER_WITHIN, use_by or now + ANSWER_WITHIN), judged.window),
+        use_by=use_by or (now + USE_WITHIN if approved and judged.window is None else None),
         starts_at=wish.starts_at,
+        link=judged.link,
         window=judged.window,
         catalogue_digest=catalogue.digest,
         salt=world.new_salt(),
@@ -146,12 +155,21 @@ def opening(world: World, principal: Principal, wish: Ask, now: datetime) -> Cha
 
 
 def record(
-    world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None, change: Change, now: datetime
+    world: World,
+    principal: Principal,
+    wish: Ask,
+    key: IdempotencyKey | None,
+    change: Change,
+    now: datetime,
+    *further: Change,
 ) -> Asked:
-    """Store a new request, or find the one that the same key and body made before."""
+    """Store a new request, or find the one that the same key and body made before. further: what is stored with it.
+
+    Raises Stale where another one was changed meanwhile.
+    """
     claim = _claim(principal, wish, key, now) if key else None
     try:
-        world.requests.submit(change, claim=claim, max_open=MAX_OPEN, now=now)
+        world.requests.submit(change, *further, claim=claim, max_open=MAX_OPEN, now=now)
     except QuotaFull:
         raise TooManyOpen(
             f"You have {MAX_OPEN} open requests: cancel or return some (GET /v1/requests?mine=true lists them)."
@@ -163,11 +181,11 @@ def record(
     return Asked(change.after, replayed=False)
 
 
-def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime) -> _Judged:
+def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime, base: Request | None) -> _Judged:
     if wish.break_glass:
         emergency.explained(wish.reason)
         emergency.begins_now(wish.starts_at)
-        way = break_glass(catalogue, principal, _terms(wish))
+        way = break_glass(catalogue, principal, _terms(wish, None))
         return _Judged(
             role=way.role,
             rule=way.rule,
@@ -176,7 +194,10 @@ def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime)
             permissions=_narrowed(way.role, wish, now),
             emergency=way,
         )
-    decision = decide(catalogue, principal, _terms(wish))
+    link = extension.link_after(base) if base else None
+    decision = decide(catalogue, principal, _terms(wish, link))
+    if base and not as_asked(decision.role, base):
+        raise NotEligible(f"The role or its scope was changed since {base.id} was asked for: it cannot be extended.")
     rule = approvals.nearest(decision.rules, ())
     return _Judged(
         role=decision.role,
@@ -185,6 +206,7 @@ def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime)
         max_duration=max(each.max_duration for each in decision.rules),
         permissions=_narrowed(decision.role, wish, now),
         window=window_asked(wish.starts_at, wish.duration, now),
+        link=link,
     )
 
 
@@ -196,8 +218,8 @@ def _narrowed(role: Role, wish: Ask, now: datetime) -> str | None:
     return narrowed
 
 
-def _terms(wish: Ask) -> Terms:
-    return Terms(wish.role, wish.duration, wish.ticket)
+def _terms(wish: Ask, link: Link | None) -> Terms:
+    return Terms(wish.role, wish.duration, wish.ticket, link)
 
 
 def _submitted(request: Request, approved: bool) -> dict[str, Detail]:
@@ -209,6 +231,8 @@ def _submitted(request: Request, approved: bool) -> dict[str, Detail]:
         "catalogue_digest": request.catalogue_digest,
         "issuer": request.requester.issuer,
     }
+    if request.link is not None:
+        details["extends"] = request.link.base
     if request.starts_at is not None:
         details["starts_at"] = stamp(request.starts_at)
     if request.ticket is not None:
@@ -243,8 +267,19 @@ def _body_hash(wish: Ask) -> str:
         wish.session_policy or "",
         "break-glass" if wish.break_glass else "",
         stamp(wish.starts_at) if wish.starts_at else "",
+        wish.extends or "",
     ]
     return hashlib.sha256(canonical(parts).encode()).hexdigest()
+
+
+def replayed(world: World, principal: Principal, wish: Ask, key: IdempotencyKey, now: datetime) -> Asked | None:
+    """What the same key and body made before; None where that was nothing. Raises IdempotencyKeyReused."""
+    claim = _claim(principal, wish, key, now)
+    try:
+        world.requests.claimed(claim, now=now)
+    except AlreadyClaimed as claimed:
+        return Asked(_replayed(world, claim, claimed), replayed=True)
+    return None
 
 
 def _replayed(world: World, claim: Claim | None, claimed: AlreadyClaimed) -> Request:

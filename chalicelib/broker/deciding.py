@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,25 +32,32 @@ TRIES = 10
 """How often a transition is tried again on the newer record before the caller hears that it changed too often."""
 
 Transition = Callable[[Catalogue, Request, datetime], Change]
+Transitions = Callable[[Catalogue, Request, datetime], Sequence[Change]]
 
 
 def transition(world: World, principal: Principal, request_id: str, step: Transition) -> Request:
+    """`transitions` of one request alone."""
+    return transitions(world, principal, request_id, lambda *known: [step(*known)])[0]
+
+
+def transitions(world: World, principal: Principal, request_id: str, steps: Transitions) -> Sequence[Request]:
     """Load, judge, store; and once more from the start whenever somebody else was faster.
 
-    Raises NotFound, what `step` raises, and ChangedMeanwhile when others kept winning. Who saw the request at the first
-    look still gets the clear answer after losing a race that made it invisible to them.
+    steps: the request's change, then those of others that are stored with it. Returns what they became.
+    Raises NotFound, what `steps` raises, and ChangedMeanwhile when others kept winning. Who saw the request at the
+    first look still gets the clear answer after losing a race that made it invisible to them.
     """
     request = visible(world, principal, world.requests.get(request_id), request_id)
     for _ in range(TRIES):
-        change = step(world.catalogue(), request, world.now())
+        changes = steps(world.catalogue(), request, world.now())
         try:
-            world.requests.commit(change)
+            world.requests.commit(*changes)
         except Stale:
             newer = world.requests.get(request_id)
             assert newer is not None, "requests are never deleted while they can change"
             request = newer
             continue
-        return change.after
+        return [change.after for change in changes]
     raise ChangedMeanwhile(
         "The request kept changing while this was tried; nothing was recorded. Look at it and try again."
     )
@@ -147,7 +154,7 @@ def _approved(request: Request, rules: tuple[Rule, ...], yes: Approval, duration
         details["rule"] = rule.name
         changed |= {
             "status": moved(request.status, Move.APPROVE),
-            "use_by": None if window else now + USE_WITHIN,
+            "use_by": None if window else request.use_by or now + USE_WITHIN,  # an extension's was settled at the ask
             "decided_by": yes.by,
             "decision_comment": yes.comment,
         }

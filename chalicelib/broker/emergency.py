@@ -67,6 +67,7 @@ def overdue(error: ReviewIsOverdue) -> ReviewOverdue:
 def escalate(world: World, principal: Principal, request_id: str, *, reason: str) -> Request:
     """Make an emergency of one's own pending request: it waits no longer, and its trail stays.
 
+    An extension leaves its chain by that: it begins at its first use, and goes on whatever becomes of its base.
     Raises NotFound, NotYours, NotPending, Invalid, ReviewOverdue, ChangedMeanwhile, and what breaking the glass raises.
     """
     explained(reason)
@@ -88,6 +89,7 @@ def escalate(world: World, principal: Principal, request_id: str, *, reason: str
             requester=principal,
             starts_at=None,
             window=None,
+            link=None,
         )
         return opened(escalated, way, now)
 

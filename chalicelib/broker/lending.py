@@ -13,10 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from chalicelib.broker import extending
 from chalicelib.broker.asking import IdempotencyKey, opening, record
 from chalicelib.broker.judging import way_in
 from chalicelib.broker.ports import Lent, Secret, Stale, World
 from chalicelib.broker.seeing import visible
+from chalicelib.core import extension
 from chalicelib.core.ledger import Detail, EventType
 from chalicelib.core.life import Expired, Move, State, Status, moved
 from chalicelib.core.principal import Principal
@@ -94,12 +96,14 @@ def ask_and_lend(world: World, principal: Principal, wish: Ask, key: Idempotency
     """Ask and, where no approval is due, receive in one call; else the pending request.
 
     With the same key again: the same request, then a new session of it. Raises what `ask` and `lend` raise, and Invalid
-    where a start is asked for.
+    where a start is asked for. An extension begins later: it is the request until then, whether approved or not.
     """
     if wish.starts_at is not None:
         message = "nothing could be lent before then: ask with POST /requests, and fetch once it has begun"
         raise Invalid(f"starts_at: {message}.", (FieldError("starts_at", message),))
     now = world.now()
+    if wish.extends is not None:
+        return _extend_and_lend(world, principal, wish, key, now)
     change = opening(world, principal, wish, now)
     if change.after.status is Status.PENDING:
         asked = record(world, principal, wish, key, change, now)
@@ -115,6 +119,15 @@ def ask_and_lend(world: World, principal: Principal, wish: Ask, key: Idempotency
     return lend(world, principal, asked.request.id)
 
 
+def _extend_and_lend(
+    world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None, now: datetime
+) -> Credentials | Request:
+    asked = extending.extend(world, principal, wish, key)
+    if not asked.replayed or asked.request.state(now) in (State.PENDING, State.SCHEDULED):
+        return asked.request
+    return lend(world, principal, asked.request.id)
+
+
 def _again(world: World, request_id: str) -> Request:
     request = world.requests.get(request_id)
     assert request is not None, "requests are never deleted while they can change"
@@ -126,6 +139,10 @@ def _begin(world: World, principal: Principal, change: Change, asked_at: datetim
     now = world.now()
     request = change.after
     _usable(request, principal, now)
+    if request.link and request.window is None:
+        request = extension.opened(request, _again(world, request.link.base), now)
+        _usable(request, principal, now)
+        change = replace(change, after=request)
     _sparing(request, now)
     way = way_in(world.catalogue(), request, principal, now)
     window, ends_at = way.window, way.ends_at
@@ -249,7 +266,7 @@ def _failed(world: World, begun: _Begun, details: dict[str, Detail], *, certain:
     """Say on the record that no credentials went out; where that cannot be said, the silence will read the same.
 
     certain: STS made no session. If this was the only one ever begun, the request is unused again and the window that
-    it opened shuts; a window that was asked for stays as it is.
+    it opened shuts; a window that was asked for, or on which an extension counts, stays as it is.
     """
     now = world.now()
     session = replace(begun.session, status=SessionStatus.FAILED)

@@ -8,10 +8,12 @@ request.revoked ──► deny at the role ──► deny.written
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from chalicelib.broker.deciding import transition
+from chalicelib.broker.deciding import transitions
+from chalicelib.broker.extending import later
 from chalicelib.broker.lending import TRIES
 from chalicelib.broker.ports import CannotDeny, Stale, World
 from chalicelib.broker.seeing import admitting_today
@@ -32,13 +34,13 @@ _DONE: Mapping[Step, EventType] = {Step.WRITE: EventType.DENY_WRITTEN, Step.REMO
 
 
 def revoke(world: World, principal: Principal, request_id: str, *, comment: str) -> Request:
-    """Take the access away, for good, and cut the sessions that were lent.
+    """Take the access away, for good, with all that extends it, and cut the sessions that were lent.
 
     What was returned can be revoked too, while its sessions live and were not cut: who holds them did not stop there.
     Raises NotFound, MayNotApprove, NotActive and ChangedMeanwhile; all else is in the request's revocation.
     """
 
-    def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
+    def steps(catalogue: Catalogue, request: Request, now: datetime) -> list[Change]:
         rules = admitting_today(catalogue, request)
         if refusal := revocation.may_revoke(request, catalogue, rules, principal):
             raise refusal
@@ -47,22 +49,58 @@ def revoke(world: World, principal: Principal, request_id: str, *, comment: str)
         if state not in REVOCABLE and not left_alive:
             hint = "deny it instead" if state is State.PENDING else "there is nothing left to revoke"
             raise NotActive(f"The request is {state}: {hint}.")
-        return Change(request, request).then(
-            EventType.REVOKED,
-            at=now,
-            actor=principal.id,
-            details={"comment_sha256": commitment(comment, request.salt)},
-            status=request.status if left_alive else moved(request.status, Move.REVOKE),
-            decided_by=principal.id,
-            decision_comment=comment,
-            revocation=revocation.begun(request, catalogue, now),
-        )
+        begun = revocation.begun(request, catalogue, now)
+        status = request.status if left_alive else moved(request.status, Move.REVOKE)
+        revoked = _taken(request, EventType.REVOKED, principal, comment, now, status=status, revocation=begun)
+        return [revoked, *_extensions_taken(world, catalogue, request, principal, comment, now)]
 
-    return cut(world, transition(world, principal, request_id, step))
+    return cut(world, transitions(world, principal, request_id, steps))
 
 
-def cut(world: World, request: Request) -> Request:
-    """Do at once what is due of a revocation that is on the record. An outage is no refusal: `settle` goes on."""
+def _extensions_taken(
+    world: World, catalogue: Catalogue, request: Request, principal: Principal, comment: str, now: datetime
+) -> Iterator[Change]:
+    """The ends of the later links that are open: what was not approved yet is cancelled, the rest revoked."""
+    for link in later(world, request):
+        state = link.state(now)
+        if state in REVOCABLE:
+            kind, move, begun = EventType.REVOKED, Move.REVOKE, revocation.begun(link, catalogue, now)
+        elif state is State.PENDING:
+            kind, move, begun = EventType.CANCELLED, Move.CANCEL, None
+        else:
+            continue
+        status = moved(link.status, move)
+        yield _taken(link, kind, principal, comment, now, extended=request.id, status=status, revocation=begun)
+
+
+def _taken(
+    request: Request,
+    kind: EventType,
+    principal: Principal,
+    comment: str,
+    now: datetime,
+    *,
+    extended: str | None = None,
+    **changed: Any,
+) -> Change:
+    """extended: the earlier link that was taken away and took this one with it."""
+    details: dict[str, Detail] = {"comment_sha256": commitment(comment, request.salt)}
+    if extended is not None:
+        details["ended_with"] = extended
+    changed |= {"decided_by": principal.id, "decision_comment": comment}
+    return Change(request, request).then(kind, at=now, actor=principal.id, details=details, **changed)
+
+
+def cut(world: World, ended: Sequence[Request]) -> Request:
+    """Do at once what is due of the revocations of requests that ended together. Returns the first, as it is then.
+
+    An outage is no refusal: `settle` goes on.
+    """
+    first, *_ = [_cut(world, request) for request in ended]
+    return first
+
+
+def _cut(world: World, request: Request) -> Request:
     with contextlib.suppress(Unavailable):
         return settle(world, request, world.now())
     return request

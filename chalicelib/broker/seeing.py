@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from chalicelib.broker.ports import Page, World
 from chalicelib.core import approvals
 from chalicelib.core.catalogue import BreakGlass, Catalogue, Role, Rule
+from chalicelib.core.extension import extending
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import State, Status
 from chalicelib.core.principal import Principal
@@ -30,7 +31,7 @@ def _admitting(catalogue: Catalogue, request: Request, requester: Principal, ter
     role = catalogue.roles.get(request.role)
     if role is None or role.arn != request.role_arn:
         return ()
-    rules = ways_in(catalogue, requester, request.role)
+    rules = extending(ways_in(catalogue, requester, request.role), request.link)
     return tuple(rule for rule in rules if objection(rule, requester, terms) is None)
 
 
@@ -42,7 +43,7 @@ def may_see(catalogue: Catalogue, request: Request, principal: Principal) -> boo
         request.review and principal.id == request.review.by
     ):
         return True
-    if principal.id == request.decided_by or any(principal.id == approval.by for approval in request.approvals):
+    if principal.id == request.decided_by or any(principal.id == approval.by for approval in request.yeses):
         return True
     return approvals.may_decide(request, admitting_today(catalogue, request), principal) is None
 
