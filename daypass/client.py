@@ -124,6 +124,25 @@ class Client:
         body = _ask_body(role, duration_seconds, reason, ticket, scope, parameters, session_policy)
         return self._call("POST", "/v1/requests", query={"dry_run": "true"}, body=body, repeatable=True)
 
+    def extend(
+        self,
+        request_id: str,
+        duration_seconds: int,
+        reason: str,
+        *,
+        ticket: str | None = None,
+        dry_run: bool = False,
+        key: str | None = None,
+    ) -> Json:
+        """Ask for more of the same from where a request of one's own ends. key: as for `ask`.
+
+        dry_run: what would become of it; nothing is recorded.
+        """
+        body = {"extends": request_id, "duration_seconds": duration_seconds, "reason": reason, "ticket": ticket}
+        if dry_run:
+            return self._call("POST", "/v1/requests", query={"dry_run": "true"}, body=_given(body), repeatable=True)
+        return self._call("POST", "/v1/requests", body=_given(body), key=key or str(uuid.uuid4()))
+
     def requests(
         self,
         *,

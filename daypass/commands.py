@@ -84,15 +84,23 @@ def request(
         parameters=_parameters(scope, param or []),
         session_policy=_text(session_policy),
     )
-    if as_json:
-        _json(answer)
-    elif dry_run:
-        _line(_would(answer))
-    else:
-        _line(showing.request(answer, _paint()))
-        _next_step(answer)
-    if dry_run and answer.get("would") == "not-eligible":
-        raise typer.Exit(NOT_ELIGIBLE)
+    _asked(answer, dry_run, as_json)
+
+
+@app.command()
+def extend(
+    request_id: Id,
+    duration: Annotated[str, typer.Argument(help="How much longer: 2h, 90m, 1h30m, or seconds.")],
+    reason: Annotated[list[str], typer.Argument(metavar="REASON...", help="Why: those who decide read it.")],
+    ticket: Annotated[str | None, typer.Option(help="Another ticket than the request's own.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would become of it; record nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for more of the same, from where a request of yours ends: daypass extend 8N2D4E6F 1h it takes longer."""
+    client = _client()
+    whole = client.find(request_id, mine=True)
+    answer = client.extend(whole, _seconds(duration), " ".join(reason), ticket=ticket, dry_run=dry_run)
+    _asked(answer, dry_run, as_json)
 
 
 @app.command()
@@ -367,7 +375,10 @@ def _lent(client: Client, what: str) -> Json:
     except DaypassError as error:
         if error.slug != "not-active":
             raise
-        raise _why_not(client.request(request_id)) from None
+        known = client.request(request_id)
+        if known.get("state") in ("ready", "active"):  # then the reason is not in its state
+            raise
+        raise _why_not(known) from None
     if missing := [name for name in _PROCESS[:5] if name not in lent]:
         raise _Stop(f"The answer holds no {', '.join(missing)}: check DAYPASS_URL.")
     return lent
@@ -381,7 +392,8 @@ def _named(client: Client, what: str) -> str:
         return what.upper()
     best: Json | None = None
     for known in client.requests(mine=True, role=what):
-        if best is None or _use(known) < _use(best):
+        # The list begins with the newest; of a chain the oldest comes first.
+        if best is None or _use(known) < _use(best) or (known.get("extends") and _use(known) == _use(best)):
             best = known
         if known.get("state") == "active":
             break
@@ -393,9 +405,10 @@ def _named(client: Client, what: str) -> str:
     return str(best.get("id"))
 
 
-def _use(known: Json) -> int:
+def _use(known: Json) -> tuple[int, bool]:
+    """How soon a request may be used: what goes on from another one comes after that."""
     state = known.get("state")
-    return _USABLE.index(state) if state in _USABLE else len(_USABLE)
+    return _USABLE.index(state) if state in _USABLE else len(_USABLE), bool(known.get("extends"))
 
 
 def _why_not(known: Json) -> _Stop:
@@ -460,11 +473,29 @@ def _would(answer: Json) -> str:
     return "\n".join([said, *(f"  {showing.plain(why)}" for why in answer.get("why", []))])
 
 
+def _asked(answer: Json, dry_run: bool, as_json: bool) -> None:
+    """What became of an ask, or would, and how to go on."""
+    if as_json:
+        _json(answer)
+    elif dry_run:
+        _line(_would(answer))
+    else:
+        _line(showing.request(answer, _paint()))
+        _next_step(answer)
+    if dry_run and answer.get("would") == "not-eligible":
+        raise typer.Exit(NOT_ELIGIBLE)
+
+
 def _next_step(answer: Json) -> None:
     ending = str(answer.get("id", ""))[-showing.ENDING :]
     if answer.get("state") == "pending":
         waits = showing.stages(answer.get("stages", []), missing=True)
         _note(f"\nIt waits for {waits}, who may say: daypass approve {ending}")
+    elif answer.get("state") == "scheduled":
+        _note(f"\nIt is yours from {showing.plain(answer.get('starts_at'))} on: daypass credentials {ending}")
+    elif answer.get("extends"):
+        before = showing.plain(answer["extends"])[-showing.ENDING :]
+        _note(f"\nIt goes on where {before} ends, once that one was used: daypass credentials {ending}")
     elif answer.get("state") in ("ready", "active"):
         _note(f"\nIt is yours: daypass credentials {ending}")
 

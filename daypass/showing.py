@@ -152,6 +152,8 @@ def request(item: Json, paint: Paint = colourless) -> str:
         ("use by", plain(item.get("use_by")) if state == "ready" else ""),
         ("from", plain(item.get("starts_at"))),
         ("until", plain(item.get("ends_at"))),
+        ("goes on from", plain(item.get("extends"))),
+        ("extended by", plain(item.get("extended_by"))),
     ]
     about += [("approved by", _approval(approval)) for approval in item.get("approvals", [])]
     if state in ("denied", "cancelled", "revoked"):  # else the last approval says it

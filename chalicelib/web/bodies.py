@@ -7,10 +7,19 @@ import unicodedata
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from chalicelib.core.life import State
-from chalicelib.core.refusals import NotYet
 from chalicelib.core.request import Ask, ScopeChoice, Verdict
 from chalicelib.core.times import read_instant
 
@@ -66,7 +75,16 @@ class ScopeBody(In):
 class AskBody(In):
     """One ask. `session_policy` is a policy document, as an object or as its JSON text."""
 
-    role: Annotated[str, Field(pattern=ROLE)]
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["role"]}, {"required": ["extends"]}]})
+
+    extends: Annotated[str, Field(pattern=ULID)] | None = Field(
+        default=None,
+        description="The id of a request of yours, ready or active, to go on from where it ends. "
+        "Role, scope and policy are its own: sending others, `starts_at` or `break_glass` is 422 `invalid`.",
+    )
+    role: Annotated[str, Field(pattern=ROLE)] | None = Field(
+        default=None, validate_default=True, description="Needed, but where `extends` is given."
+    )
     duration_seconds: Seconds
     reason: Reason
     ticket: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = None
@@ -80,15 +98,18 @@ class AskBody(In):
         "Left out, the first use opens it. Not with `POST /credentials`: 422 `invalid`.",
     )
     break_glass: bool = Field(default=False, strict=True, description="Access now, approval never, review afterwards.")
-    extends: str | None = Field(default=None, description="Not built yet: 422 `not-yet`.")
+
+    @field_validator("role")
+    @classmethod
+    def _needed_unless_extending(cls, role: str | None, known: ValidationInfo) -> str | None:
+        if role is None and known.data.get("extends", "") is None:
+            raise ValueError("needed, but where extends is given")
+        return role
 
     def ask(self) -> Ask:
-        """Raises NotYet for what is not built."""
-        if self.extends is not None:
-            raise NotYet("extends is not built yet. Leave it out.")
         assert self.session_policy is None or isinstance(self.session_policy, str)
         return Ask(
-            role=self.role,
+            role=self.role or "",
             duration=timedelta(seconds=self.duration_seconds),
             reason=self.reason,
             ticket=self.ticket,
@@ -96,6 +117,7 @@ class AskBody(In):
             session_policy=self.session_policy,
             break_glass=self.break_glass,
             starts_at=self.starts_at,
+            extends=self.extends,
         )
 
 

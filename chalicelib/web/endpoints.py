@@ -12,13 +12,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing
+from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import (
     AlreadyApprovedByYou,
+    AlreadyExtended,
     AlreadyReviewed,
     ChangedMeanwhile,
     FieldError,
@@ -32,7 +33,6 @@ from chalicelib.core.refusals import (
     NotEligible,
     NotFound,
     NotPending,
-    NotYet,
     NotYours,
     PassAsksForPass,
     Refusal,
@@ -112,7 +112,8 @@ GATE_REFUSES = (Unauthenticated, PassAsksForPass, GroupsOverage, Unavailable, In
 BODY_REFUSES = (TooLarge, UnsupportedMediaType)
 DECISION_REFUSES = (NotFound, MayNotApprove, NotPending, ChangedMeanwhile)
 LENDING_REFUSES = (NotYours, NotActive, NotEligible, TooManySessions, StsRefused)
-ASKING_REFUSES = (NotEligible, IdempotencyKeyReused, TooManyOpen, ReviewOverdue, TooLong, NotYet)
+EXTENDING_REFUSES = (NotFound, NotYours, NotActive, AlreadyExtended, ChangedMeanwhile)
+ASKING_REFUSES = (NotEligible, IdempotencyKeyReused, TooManyOpen, ReviewOverdue, TooLong, *EXTENDING_REFUSES)
 
 
 def health(catalogue: Catalogue | None) -> views.HealthView:
@@ -140,9 +141,10 @@ def roles(call: Call) -> Answer:
 
 def ask(call: Call) -> Answer:
     wish = call.body.ask()
+    dry_run, act = (asking.dry_run, asking.ask) if wish.extends is None else (extending.dry_run, extending.extend)
     if call.query.dry_run:
-        return Answer(200, views.DryRunView.of(asking.dry_run(call.world, call.principal, wish)))
-    asked = asking.ask(call.world, call.principal, wish, _key(call, "POST /requests"))
+        return Answer(200, views.DryRunView.of(dry_run(call.world, call.principal, wish)))
+    asked = act(call.world, call.principal, wish, _key(call, "POST /requests"))
     shown = _shown(call, asked.request)
     if asked.replayed:
         return Answer(200, shown)

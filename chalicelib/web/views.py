@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from chalicelib.broker.asking import DryRun
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.seeing import Requestable
-from chalicelib.core.catalogue import BreakGlass, Issuer, Who
+from chalicelib.core.catalogue import BreakGlass, Extensions, Issuer, Rule, Stage, Who
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
@@ -100,6 +100,21 @@ class StageView(Out):
     def of(cls, stage: StageProgress) -> StageView:
         return cls(count=stage.count, who=WhoView.of(stage.who), approved_by=list(stage.approved_by))
 
+    @classmethod
+    def unfilled(cls, stages: tuple[Stage, ...]) -> list[StageView]:
+        return [cls.of(StageProgress(stage.count, stage.who, ())) for stage in stages]
+
+
+class ExtensionsView(Out):
+    """How often in a row a request can be extended, and after which approvals ([]: at once)."""
+
+    max: int
+    stages: list[StageView]
+
+    @classmethod
+    def of(cls, extensions: Extensions) -> ExtensionsView:
+        return cls(max=extensions.max, stages=StageView.unfilled(extensions.stages))
+
 
 class TermsView(Out):
     """One rule's terms for a role: how long, after which approvals ([]: at once), in which hours (left out: always)."""
@@ -110,6 +125,22 @@ class TermsView(Out):
     mfa: bool
     ticket: str | None = None
     hours: str | None = None
+    extensions: ExtensionsView | None = None
+
+    @classmethod
+    def of(cls, rule: Rule) -> TermsView:
+        told: dict[str, Any] = {
+            "ticket": rule.ticket,
+            "hours": str(rule.hours) if rule.hours else None,
+            "extensions": ExtensionsView.of(rule.extensions) if rule.extensions else None,
+        }
+        return cls(
+            rule=rule.name,
+            max_duration_seconds=int(rule.max_duration.total_seconds()),
+            stages=StageView.unfilled(rule.stages),
+            mfa=rule.require_mfa,
+            **{name: value for name, value in told.items() if value is not None},
+        )
 
 
 class BreakGlassView(Out):
@@ -141,17 +172,7 @@ class RoleView(Out):
     @classmethod
     def of(cls, item: Requestable) -> RoleView:
         role = item.role
-        terms = [
-            TermsView(
-                rule=rule.name,
-                max_duration_seconds=int(rule.max_duration.total_seconds()),
-                stages=[StageView.of(StageProgress(stage.count, stage.who, ())) for stage in rule.stages],
-                mfa=rule.require_mfa,
-                **({"ticket": rule.ticket} if rule.ticket is not None else {}),
-                **({"hours": str(rule.hours)} if rule.hours is not None else {}),
-            )
-            for rule in item.rules
-        ]
+        terms = [TermsView.of(rule) for rule in item.rules]
         return cls(
             role=role.name,
             account=role.account.name,
@@ -287,6 +308,8 @@ class RequestSummary(Out):
     review_by: Instant | None = None
     escalated_because: str | None = None
     review: ReviewView | None = None
+    extends: str | None = Field(default=None, description="The request that it goes on from.")
+    extended_by: str | None = Field(default=None, description="The newest request that goes on from it.")
     catalogue_digest: str
     version: int
 
@@ -332,6 +355,8 @@ def _summary(request: Request, now: datetime) -> dict[str, Any]:
         "review_by": request.review_by,
         "escalated_because": request.escalated_because,
         "review": ReviewView.of(request.review) if request.review else None,
+        "extends": request.link.base if request.link else None,
+        "extended_by": request.extended_by,
     }
     return {
         "id": request.id,
