@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib.broker import asking, deciding, lending
+from chalicelib.broker import asking, deciding, extending, lending
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
@@ -46,6 +46,10 @@ def an_ask(role: str = "payments-admin", duration: timedelta = HOUR, **changed: 
     return replace(Ask(role=role, duration=duration, reason="disk full on db-3"), **changed)
 
 
+def more_of(base: Request, duration: timedelta = HOUR, **changed: Any) -> Ask:
+    return replace(Ask(role="", duration=duration, reason="it takes longer", extends=base.id), **changed)
+
+
 @dataclass
 class Stage:
     """Everything outside, in memory; `now` and `catalogue` can be changed at any moment."""
@@ -78,6 +82,12 @@ class Stage:
     def asked(self, who: Principal = CAROL, wish: Ask | None = None, key: str | None = None) -> Request:
         idempotency = IdempotencyKey("POST /requests", key) if key else None
         return asking.ask(self.world, who, wish or an_ask(), idempotency).request
+
+    def extended(
+        self, base: Request, who: Principal = CAROL, duration: timedelta = HOUR, key: str | None = None, **changed: Any
+    ) -> Request:
+        idempotency = IdempotencyKey("POST /requests", key) if key else None
+        return extending.extend(self.world, who, more_of(base, duration, **changed), idempotency).request
 
     def approved(self, who: Principal = CAROL, wish: Ask | None = None, by: Principal = BOB) -> Request:
         request = self.asked(who, wish)

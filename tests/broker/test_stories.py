@@ -16,24 +16,28 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing, sweeping
+from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, seeing, sweeping
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core import revocation
-from chalicelib.core.life import MOVES, State, Status, Window
+from chalicelib.core.catalogue import Extensions, Who
+from chalicelib.core.catalogue import Stage as RuleStage
+from chalicelib.core.life import MOVES, OPEN, State, Status, Window
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Request, ScopeChoice, Verdict
 from chalicelib.core.times import read_stamp
 from tests.fakes import Effect
 from tests.people import PEOPLE, now_in
-from tests.stage import CATALOGUE, Stage, an_ask, with_rules
+from tests.stage import CATALOGUE, Stage, an_ask, more_of, with_rules
 
 ROLES = [*CATALOGUE.roles, "nothing-such"]
+ONE_MORE = Extensions(max=1, stages=(RuleStage(1, Who(groups=frozenset({"sre-leads"}))),))
 CATALOGUES = [
     CATALOGUE,
     with_rules(("sre administer payments", {"max_duration": timedelta(minutes=30)})),
     with_rules(("sre administer payments", {"roles": ("nothing-such",)})),
+    with_rules(("sre administer payments", {"extensions": ONE_MORE})),
     replace(CATALOGUE, frozen=True),
     with_rules(("contractors never administer payments", {"roles": ("*",)})),
 ]
@@ -84,6 +88,18 @@ class Stories(RuleBasedStateMachine):
             return outcome.id
         self.handed_out.append(outcome)
         return outcome.request_id
+
+    @rule(target=requests, id=requests, who=people, length=lengths, key=st.sampled_from(["a", None]))
+    def extend(self, id: str, who: Principal, length: timedelta, key: str | None):
+        base = self.stage.request(id)
+        idempotency = IdempotencyKey("POST /requests", key) if key else None
+        try:
+            asked = extending.extend(self.stage.world, who, more_of(base, length), idempotency)
+        except Refusal:
+            return multiple()
+        assert asked.replayed or base.state(self.stage.now) in (State.READY, State.ACTIVE)
+        assert asked.request.requester.id == who.id == base.requester.id
+        return asked.request.id
 
     @rule(id=requests, who=people, shorter=st.none() | lengths)
     def approve(self, id: str, who: Principal, shorter: timedelta | None) -> None:
@@ -257,9 +273,24 @@ class Stories(RuleBasedStateMachine):
     @invariant()
     def a_window_that_was_asked_for_begins_as_asked_and_ends_as_approved(self) -> None:
         for request in self.everything():
-            if request.starts_at is not None:
+            if request.starts_at is not None and request.extended_by is None:
                 assert request.window == Window(request.starts_at, request.starts_at + request.duration)
                 assert (request.use_by, request.answer_by <= request.window.ends_at) == (None, True)
+
+    @invariant()
+    def an_extension_goes_on_where_its_base_ends_and_ends_with_it(self) -> None:
+        for request in self.everything():
+            link = request.link
+            base = self.stage.request(link.base) if link else None
+            if base is None or base.extended_by != request.id:
+                continue
+            if request.window is not None:
+                assert base.window is not None
+                assert request.window.starts_at == base.window.ends_at
+            if base.status in (Status.CANCELLED, Status.RETURNED, Status.REVOKED):
+                assert (
+                    request.status not in (Status.PENDING, Status.APPROVED) or request.state(self.stage.now) not in OPEN
+                )
 
     @invariant()
     def what_time_did_is_announced_once_and_nothing_happens_after_it(self) -> None:
