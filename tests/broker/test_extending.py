@@ -528,24 +528,22 @@ def test_which_request_it_extends_is_part_of_what_a_key_binds() -> None:
 def test_asking_and_receiving_in_one_call_is_the_request_until_it_begins_and_then_a_session_of_it() -> None:
     stage = Stage()
     base = active(stage)
-    for _ in range(2):
-        outcome = lending.ask_and_lend(stage.world, CAROL, more_of(base), KEY)
-        assert isinstance(outcome, Request)
-        assert outcome.state(NOW) is State.SCHEDULED
+    first, again = (lending.ask_and_lend(stage.world, CAROL, more_of(base), KEY) for _ in range(2))
+    assert isinstance(first, Request)
+    assert (first.state(NOW), again) == (State.SCHEDULED, first)
     stage.now = NOW + HOUR
     lent = lending.ask_and_lend(stage.world, CAROL, more_of(base), KEY)
     assert isinstance(lent, Credentials)
-    assert lent.request_id == outcome.id
+    assert lent.request_id == first.id
 
 
 def test_asking_and_receiving_waits_for_an_approval_too() -> None:
     stage = Stage(catalogue=AGAIN)
     base = stage.approved()
-    for _ in range(2):
-        outcome = lending.ask_and_lend(stage.world, CAROL, more_of(base), KEY)
-        assert isinstance(outcome, Request)
-        assert outcome.state(NOW) is State.PENDING
-    approve(stage, outcome)
+    first, again = (lending.ask_and_lend(stage.world, CAROL, more_of(base), KEY) for _ in range(2))
+    assert isinstance(first, Request)
+    assert (first.state(NOW), again) == (State.PENDING, first)
+    approve(stage, first)
     with pytest.raises(NotActive, match="use that one first"):
         lending.ask_and_lend(stage.world, CAROL, more_of(base), KEY)
 
