@@ -31,8 +31,11 @@ def lacking(rule: Rule, approvals: Sequence[Approval]) -> int:
 
 
 def nearest(rules: Sequence[Rule], approvals: Sequence[Approval]) -> Rule:
-    """The rule that lacks the fewest approvals; of equals that with the fewest stages, then the first by name."""
-    return min(rules, key=lambda rule: (lacking(rule, approvals), len(rule.stages), rule.name))
+    """The rule that lacks the fewest approvals; of equals that with the fewest stages, then the first by name.
+
+    Of rules that ask for none, one that counts no days comes first.
+    """
+    return min(rules, key=lambda rule: (lacking(rule, approvals), len(rule.stages), bool(rule.max_per_day), rule.name))
 
 
 def qualifies(rules: Sequence[Rule], principal: Principal) -> frozenset[str]:

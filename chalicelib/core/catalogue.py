@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 
 from chalicelib.core.hours import Hours
 from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.quotas import Quotas
 
 _WILDCARDS = re.compile(r"[*?]")
 
@@ -169,7 +170,8 @@ class Rule:
     """Who may request which roles, on which terms. A deny has only `who` and `roles`.
 
     ticket: the regular expression a ticket must match in full; None where none is asked for.
-    hours: when it lends; None where always.
+    hours: when it lends; None where always. max_per_day: how long one person may hold one role by it in a day of
+    UTC's, at least max_duration; None where days are not counted, as wherever approvals are asked for.
     """
 
     name: str
@@ -182,6 +184,7 @@ class Rule:
     ticket: str | None = None
     break_glass: BreakGlass | None = None
     hours: Hours | None = None
+    max_per_day: timedelta | None = None
 
     def covers(self, role: str) -> bool:
         return any(glob(pattern).fullmatch(role) for pattern in self.roles)
@@ -256,6 +259,7 @@ class Catalogue:
     rules: tuple[Rule, ...] = ()
     auditors: Who = Who()
     frozen: bool = False
+    quotas: Quotas = field(default_factory=Quotas)
     examples: tuple[Example, ...] = ()
 
     @cached_property

@@ -35,6 +35,7 @@ from chalicelib.core.refusals import (
     NotYet,
     NotYours,
     PassAsksForPass,
+    QuotaUsed,
     Refusal,
     ReviewOverdue,
     StsRefused,
@@ -111,8 +112,8 @@ class OpenEndpoint:
 GATE_REFUSES = (Unauthenticated, PassAsksForPass, GroupsOverage, Unavailable, Invalid)
 BODY_REFUSES = (TooLarge, UnsupportedMediaType)
 DECISION_REFUSES = (NotFound, MayNotApprove, NotPending, ChangedMeanwhile)
-LENDING_REFUSES = (NotYours, NotActive, NotEligible, TooManySessions, StsRefused)
-ASKING_REFUSES = (NotEligible, IdempotencyKeyReused, TooManyOpen, ReviewOverdue, TooLong, NotYet)
+LENDING_REFUSES = (NotYours, NotActive, NotEligible, QuotaUsed, TooManySessions, StsRefused)
+ASKING_REFUSES = (NotEligible, IdempotencyKeyReused, TooManyOpen, QuotaUsed, ReviewOverdue, TooLong, NotYet)
 
 
 def health(catalogue: Catalogue | None) -> views.HealthView:

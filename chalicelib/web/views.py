@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from chalicelib.broker.asking import DryRun
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.seeing import Requestable
-from chalicelib.core.catalogue import BreakGlass, Issuer, Who
+from chalicelib.core.catalogue import BreakGlass, Issuer, Rule, Who
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
@@ -102,7 +102,10 @@ class StageView(Out):
 
 
 class TermsView(Out):
-    """One rule's terms for a role: how long, after which approvals ([]: at once), in which hours (left out: always)."""
+    """One rule's terms for a role: how long, after which approvals ([]: at once), in which hours (left out: always).
+
+    max_per_day_seconds: how long you may hold the role by this rule in a day of UTC's; left out: days are not counted.
+    """
 
     rule: str
     max_duration_seconds: int
@@ -110,6 +113,22 @@ class TermsView(Out):
     mfa: bool
     ticket: str | None = None
     hours: str | None = None
+    max_per_day_seconds: int | None = None
+
+    @classmethod
+    def of(cls, rule: Rule) -> TermsView:
+        optional = {
+            "ticket": rule.ticket,
+            "hours": str(rule.hours) if rule.hours else None,
+            "max_per_day_seconds": int(rule.max_per_day.total_seconds()) if rule.max_per_day else None,
+        }
+        return cls(
+            rule=rule.name,
+            max_duration_seconds=int(rule.max_duration.total_seconds()),
+            stages=[StageView.of(StageProgress(stage.count, stage.who, ())) for stage in rule.stages],
+            mfa=rule.require_mfa,
+            **{name: value for name, value in optional.items() if value is not None},  # type: ignore[arg-type]
+        )
 
 
 class BreakGlassView(Out):
@@ -141,17 +160,6 @@ class RoleView(Out):
     @classmethod
     def of(cls, item: Requestable) -> RoleView:
         role = item.role
-        terms = [
-            TermsView(
-                rule=rule.name,
-                max_duration_seconds=int(rule.max_duration.total_seconds()),
-                stages=[StageView.of(StageProgress(stage.count, stage.who, ())) for stage in rule.stages],
-                mfa=rule.require_mfa,
-                **({"ticket": rule.ticket} if rule.ticket is not None else {}),
-                **({"hours": str(rule.hours)} if rule.hours is not None else {}),
-            )
-            for rule in item.rules
-        ]
         return cls(
             role=role.name,
             account=role.account.name,
@@ -159,7 +167,7 @@ class RoleView(Out):
             role_arn=role.arn,
             require_scope=role.require_scope,
             scopes=[ScopeView(name=s.name, parameters=dict(s.parameters)) for s in role.scopes.values()],
-            terms=terms,
+            terms=[TermsView.of(rule) for rule in item.rules],
             **({"break_glass": _glass(item.glass)} if item.glass else {}),
         )
 

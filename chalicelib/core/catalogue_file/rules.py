@@ -13,6 +13,7 @@ from chalicelib.core.catalogue_file.hours import read_hours
 from chalicelib.core.catalogue_file.mistakes import Say, entry, length, regular_expression
 from chalicelib.core.catalogue_file.people import People
 from chalicelib.core.catalogue_file.shape import BreakGlassShape, RuleShape, StageShape
+from chalicelib.core.quotas import A_DAY
 
 SHORTEST_WINDOW = timedelta(seconds=60)
 LONGEST_WINDOW = timedelta(hours=12)
@@ -61,7 +62,7 @@ def _rule(shape: RuleShape, place: str, people: People, names: RoleNames, say: S
     rule = Rule(name=shape.name, who=people.who(shape.who, f"{place}.who", say), roles=shape.roles)
     if shape.effect == "allow":
         return _with_terms(rule, shape, place, people, say)
-    for term in ("max_duration", "approvals", "require", "break_glass", "hours"):
+    for term in ("max_duration", "approvals", "require", "break_glass", "hours", "max_per_day"):
         if getattr(shape, term) is not None:
             say(f"{place}.{term}", "a deny has only name, who and roles")
     return replace(rule, effect=Effect.DENY)
@@ -72,9 +73,10 @@ def _with_terms(rule: Rule, shape: RuleShape, place: str, people: People, say: S
         say(f"{place}.approvals", "is missing: write [] where none is due")
     ticket = shape.require.ticket if shape.require else None
     glass = shape.break_glass
+    longest = _window(shape.max_duration, f"{place}.max_duration", say)
     return replace(
         rule,
-        max_duration=_window(shape.max_duration, f"{place}.max_duration", say),
+        max_duration=longest,
         stages=tuple(
             _stage(stage, f"{place}.approvals[{number}]", people, say)
             for number, stage in enumerate(shape.approvals or ())
@@ -83,7 +85,18 @@ def _with_terms(rule: Rule, shape: RuleShape, place: str, people: People, say: S
         ticket=regular_expression(ticket, f"{place}.require.ticket", say) if ticket else None,
         break_glass=_break_glass(glass, f"{place}.break_glass", people, say) if glass else None,
         hours=read_hours(shape.hours, f"{place}.hours", say) if shape.hours else None,
+        max_per_day=_per_day(shape, f"{place}.max_per_day", longest, say),
     )
+
+
+def _per_day(shape: RuleShape, place: str, longest: timedelta, say: Say) -> timedelta | None:
+    """How long one person may hold a role by the rule in a day: max_duration at least, so that every window fits."""
+    if shape.max_per_day is None:
+        return None
+    if shape.approvals:
+        say(place, "counts what is held without approval, and this rule asks for approvals: leave it out")
+        return None
+    return length(shape.max_per_day, place, say, least=longest, most=A_DAY)
 
 
 def _stage(shape: StageShape, place: str, people: People, say: Say) -> Stage:
