@@ -19,7 +19,7 @@ from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge, held
 from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, TooManyOpen, Unavailable
 from chalicelib.core.request import Ask, Change, Request, StageProgress
-from chalicelib.core.rules import Emergency, Terms, decide, explain, lending_at
+from chalicelib.core.rules import Emergency, Terms, decide, explain, lending_first
 from chalicelib.core.rules import emergency as break_glass
 from chalicelib.core.schedule import answer_by, window_asked
 from chalicelib.core.session import long_enough, permissions
@@ -207,7 +207,7 @@ def _judge(
         )
     decision = decide(catalogue, principal, _terms(wish))
     at = wish.starts_at or now
-    rule = approvals.nearest(lending_at(with_room(decision.rules, used_up), at), ())
+    rule = approvals.nearest(lending_first(with_room(decision.rules, used_up), at), ())
     room = held(principal.id, rule, wish.role, wish.duration, at)
     return _Judged(
         role=decision.role,

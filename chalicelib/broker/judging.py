@@ -18,7 +18,7 @@ from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge, held
 from chalicelib.core.refusals import Invalid, NotActive, NotEligible, NotYours, Refusal, TooManySessions
 from chalicelib.core.request import Request
-from chalicelib.core.rules import Terms, decide, emergency, refuse_where_frozen
+from chalicelib.core.rules import Terms, decide, emergency, lending_first, lends_from, refuse_where_frozen
 from chalicelib.core.session import as_asked, long_enough
 from chalicelib.core.times import spoken, stamp
 
@@ -76,7 +76,8 @@ def _usable(request: Request, principal: Principal, now: datetime) -> None:
     if state in (State.READY, State.ACTIVE):
         return
     if state is State.PENDING:
-        raise NotActive("Nobody has approved this request yet.")
+        due = sum(stage.count - len(stage.approved_by) for stage in request.stages)
+        raise NotActive(f"This request is not approved yet: rule {request.rule!r} asks for {due} more.")
     if state is State.SCHEDULED and request.window is not None:
         raise NotActive(f"This access begins at {stamp(request.window.starts_at)}.")
     if state is State.ENDED and request.window is not None:
@@ -170,9 +171,9 @@ def _longest(rules: Sequence[Rule], request: Request, now: datetime, used_up: Se
 
     Of equals one that takes nothing out of a day. Raises NotActive: none lends now; QuotaUsed: none has room.
     """
-    lending = [rule for rule in rules if rule.hours is None or rule.hours.closing(now)]
-    if not lending:
-        raise _closed(rules, request, now)
+    lending = lending_first(rules, now)
+    if (opening := lends_from(lending[0], now)) > now:
+        raise _closed(min(lending, key=lambda rule: rule.name), opening, request)
     still_used_up = [used for used in used_up if used.charge.rule not in request.charged]
     return max(
         with_room(lending, still_used_up),
@@ -185,12 +186,10 @@ def _longest(rules: Sequence[Rule], request: Request, now: datetime, used_up: Se
     )
 
 
-def _closed(rules: Sequence[Rule], request: Request, now: datetime) -> NotActive:
-    """By the rule that lends next."""
-    opening, name, hours = min((rule.hours.opening(now), rule.name, str(rule.hours)) for rule in rules if rule.hours)
+def _closed(rule: Rule, opening: datetime, request: Request) -> NotActive:
     over = request.window.ends_at if request.window else request.use_by
     too_late = " That is too late for this request: ask again." if over and over <= opening else ""
-    return NotActive(f"Rule {name!r} lends in its hours only, {hours}: next from {stamp(opening)}.{too_late}")
+    return NotActive(f"Rule {rule.name!r} lends in its hours only, {rule.hours}: next from {stamp(opening)}.{too_late}")
 
 
 def _charge(rule: Rule, request: Request, now: datetime) -> Charge | None:

@@ -224,7 +224,7 @@ def _issued(world: World, begun: _Begun, lent: Lent) -> None:
         if request.status is not Status.USED or request.window != opened.window:
             raise NotActive(f"The request was {request.status} while the session was made: it is not handed out.")
         if now >= begun.ends_at:
-            raise NotActive("The access ended while the session was made: it is not handed out.")
+            raise NotActive(f"It ended while the session was made, at {stamp(begun.ends_at)}: it is not handed out.")
         return Change(request, request).then(
             EventType.SESSION_ISSUED, at=now, actor=request.requester.id, details=details, session=session
         )

@@ -14,7 +14,7 @@ from chalicelib.core.life import State, Status
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import NotFound
 from chalicelib.core.request import Approval, Request, Session
-from chalicelib.core.rules import Terms, glasses, lending_at, objection, ways_in
+from chalicelib.core.rules import Terms, glasses, lending_first, objection, ways_in
 
 
 def admitting_today(catalogue: Catalogue, request: Request) -> tuple[Rule, ...]:
@@ -90,9 +90,9 @@ def current(world: World, request: Request) -> Request:
 
 
 def nearest(rules: Sequence[Rule], request: Request, given: Sequence[Approval], now: datetime) -> Rule:
-    """The rule that lacks the fewest of these approvals, among those that lend when the request could be used."""
+    """The rule that lacks the fewest of these approvals, among those that lend first once the request could be used."""
     begins = max(now, request.window.starts_at) if request.window else now
-    return approvals.nearest(lending_at(rules, begins), given)
+    return approvals.nearest(lending_first(rules, begins), given)
 
 
 MOST_LOOKED_AT = 100

@@ -65,7 +65,10 @@ def may_approve(request: Request, rules: Sequence[Rule], approval: Approval) -> 
     after = (*request.approvals, approval)
     if any(lacking(rule, after) in (0, lacking(rule, request.approvals) - 1) for rule in rules):
         return None
-    return MayNotApprove("The stages that you could approve are filled already; others have to approve the rest.")
+    names = ", ".join(sorted(repr(rule.name) for rule in rules))
+    return MayNotApprove(
+        f"The stages that you could approve, of rule {names}, are filled already; others have to approve the rest."
+    )
 
 
 def _seated(rule: Rule, approvals: Sequence[Approval]) -> list[list[int]]:

@@ -130,12 +130,19 @@ def ways_in(catalogue: Catalogue, principal: Principal, role_name: str) -> tuple
         return ()
 
 
-def lending_at(rules: Sequence[Rule], at: datetime) -> Sequence[Rule]:
-    """Those of the rules that lend at that hour; all of them where none does.
+def lending_first(rules: Sequence[Rule], at: datetime) -> list[Rule]:
+    """Those of the rules that lend first from that instant on: at once, where any does.
 
     A rule that is closed must not stand in for one that lends, only because it asks for fewer approvals.
     """
-    return [rule for rule in rules if rule.hours is None or rule.hours.closing(at)] or rules
+    begins = {rule.name: lends_from(rule, at) for rule in rules}
+    first = min(begins.values())
+    return [rule for rule in rules if begins[rule.name] == first]
+
+
+def lends_from(rule: Rule, at: datetime) -> datetime:
+    """The first instant from `at` on at which the rule's hours let it lend."""
+    return at if rule.hours is None or rule.hours.closing(at) else rule.hours.opening(at)
 
 
 def objection(rule: Rule, principal: Principal, terms: Terms) -> Objection | None:
