@@ -228,6 +228,7 @@ _requests = st.builds(
     last_begun=_tuples(instants),
     link=st.none() | links,
     extended_by=st.none() | texts,
+    charged=_tuples(texts),
     announced=st.none() | instants,
     revocation=st.none() | revocations,
     version=st.integers(1, 10**9),

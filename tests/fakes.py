@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from threading import Lock
 from typing import TypeVar
@@ -15,6 +16,7 @@ from chalicelib.broker.ports import (
     AlreadyClaimed,
     CannotDeny,
     Claim,
+    DayIsUsed,
     Lent,
     Page,
     QuotaFull,
@@ -24,12 +26,16 @@ from chalicelib.broker.ports import (
 )
 from chalicelib.core import life
 from chalicelib.core.ledger import Event
+from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.request import Change, Request, Session
 from chalicelib.core.session import SessionPlan
 from chalicelib.core.times import stamp
 
 T = TypeVar("T")
+
+Quota = tuple[str, date, str | None, str | None]
+"""Whose, on which day, and of which role and rule; of none: emergencies."""
 
 
 class Effect(Enum):
@@ -48,6 +54,7 @@ class FakeRequests:
         self._events: dict[tuple[str, int], Event] = {}
         self._sessions: dict[tuple[str, str], Session] = {}
         self._claims: dict[tuple[str, str, str], tuple[str, Claim]] = {}
+        self.used: Counter[Quota] = Counter()
         self._failing: Iterator[Effect | None] = iter(())
         self._meanwhile: Callable[[], object] | None = None
 
@@ -84,8 +91,10 @@ class FakeRequests:
                 self._refuse_claimed(claim, now)
             if request.id in self._requests or self._repeats(change) or any(map(self._stale, further)):
                 raise Stale
-            if len(self._open(request.requester.id, now)) >= max_open:
-                raise QuotaFull
+            self._refuse_used(change)
+            still_open = self._open(request.requester.id, now)
+            if len(still_open) >= max_open:
+                raise QuotaFull(len(still_open))
             self._refuse_overdue(change)
             for each in (change, *further):
                 self._store(each)
@@ -100,6 +109,7 @@ class FakeRequests:
         with self._writing():
             if any(map(self._stale, (change, *further))):
                 raise Stale
+            self._refuse_used(change)
             self._refuse_overdue(change)
             for each in (change, *further):
                 self._store(each)
@@ -149,7 +159,13 @@ class FakeRequests:
         mine = (each for each in self._requests.values() if each.requester.id == change.after.requester.id)
         unreviewed = [(stamp(each.review_by), each.id) for each in mine if each.review_by and not each.review]
         if unreviewed and min(unreviewed)[0] <= change.events[-1].at:
-            raise ReviewIsOverdue(min(unreviewed)[1])
+            review_by, request_id = min(unreviewed)
+            raise ReviewIsOverdue(request_id, review_by)
+
+    def _refuse_used(self, change: Change) -> None:
+        charge = change.charge
+        if charge and charge.needs and self.used[_quota(charge)] + charge.needs > charge.limit:
+            raise DayIsUsed(charge, self.used[_quota(charge)])
 
     def _stale(self, change: Change) -> bool:
         if change.before is None:
@@ -170,6 +186,8 @@ class FakeRequests:
         self._events |= {(request_id, event.seq): event for event in change.events}
         if change.session:
             self._sessions[request_id, change.session.id] = change.session
+        if change.charge:
+            self.used[_quota(change.charge)] += change.charge.takes
 
     def _newest(self, wanted: Callable[[Request], bool], after: str | None, limit: int) -> Page[Request]:
         with self._lock:
@@ -259,6 +277,10 @@ class FakeRevoker:
         yield
         if told:
             raise told
+
+
+def _quota(charge: Charge) -> Quota:
+    return charge.principal_id, charge.day, charge.role, charge.rule
 
 
 def _key(claim: Claim) -> tuple[str, str, str]:

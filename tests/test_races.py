@@ -12,7 +12,7 @@ from threading import Barrier
 from typing import Any
 
 from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, sweeping
-from chalicelib.broker.asking import MAX_OPEN, IdempotencyKey
+from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
 from chalicelib.core.ledger import beginning, first_break
@@ -22,7 +22,7 @@ from chalicelib.core.request import Verdict
 from tests.builders import a_principal
 from tests.hub import Hub
 from tests.people import ALICE, CAROL, DAVE, FRANK
-from tests.stage import an_ask
+from tests.stage import CATALOGUE, an_ask
 
 MINUTE = timedelta(minutes=1)
 
@@ -202,7 +202,7 @@ def test_a_yes_in_the_last_second_and_a_sweeper_minutes_ahead_leave_one_unbroken
 
 
 def test_the_quota_holds_when_requests_are_made_at_once(hub: Hub) -> None:
-    for _ in range(MAX_OPEN - 2):
+    for _ in range(CATALOGUE.quotas.open_requests - 2):
         asking.ask(hub.world, CAROL, an_ask(), None)
     outcomes = at_once(*[lambda: asking.ask(hub.world, CAROL, an_ask(), None).replayed] * 6)
     assert Counter(outcomes) == {False: 2, "too-many-open": 4}

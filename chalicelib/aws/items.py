@@ -27,6 +27,7 @@ from pynamodb.models import Model
 from chalicelib.aws.plain import members, plain, read
 from chalicelib.broker.ports import Claim
 from chalicelib.core.ledger import Event
+from chalicelib.core.quotas import Charge
 from chalicelib.core.request import Request, Session
 from chalicelib.core.times import stamp
 
@@ -181,6 +182,7 @@ class RequestItem(Item):
     last_begun = Text()
     link = Text(null=True)
     extended_by = UnicodeAttribute(null=True)
+    charged = Text()
     announced = UnicodeAttribute(null=True)
     revocation = Text(null=True)
     version = NumberAttribute()
@@ -315,6 +317,23 @@ class EmergenciesItem(Item):
     @classmethod
     def of(cls, principal_id: str) -> Self:
         return cls.with_values(f"principal#{principal_id}", "emergencies")
+
+
+class DayItem(Item):
+    """How much of one quota a principal has used on one day of UTC's.
+
+    DynamoDB deletes it some days after `until`, when nothing is counted on that day any more.
+    """
+
+    kind = UnicodeAttribute(default_for_new="day")
+    used = NumberAttribute()
+    until = TTLAttribute()
+
+    @classmethod
+    def of(cls, charge: Charge) -> Self:
+        # No role's name holds a `#`, so that no two quotas share a key.
+        quota = f"{charge.role}#{charge.rule}" if charge.rule is not None else "break-glass"
+        return cls.with_values(f"principal#{charge.principal_id}", f"day#{charge.day}#{quota}")
 
 
 def review_position(request: Request) -> str:

@@ -1,6 +1,6 @@
 """Requests in DynamoDB: the only module that knows the table.
 
-One table, six kinds of items. A request, its history and its sessions share a partition: one Query tells the story.
+One table, seven kinds of items. A request, its history and its sessions share a partition: one Query tells the story.
 
     kind      pk                   sk                     holds
     request   request#<id>         request                the request
@@ -9,6 +9,8 @@ One table, six kinds of items. A request, its history and its sessions share a p
     claim     claim#<SHA-256>      claim                  one use of an Idempotency-Key; `until` is the TTL attribute
     quota     principal#<id>       quota                  the set of the ids of a principal's open requests
     emergen.  principal#<id>       emergencies            those that wait for their review, and when the first is due
+    day       principal#<id>       day#<date>#<quota>     what of one quota is used that day: `break-glass`, or the
+                                                          seconds of `<role>#<rule>`; `until` is the TTL attribute
 
     access                         how
     get                            GetItem of `request`
@@ -40,11 +42,12 @@ from pynamodb.exceptions import PynamoDBException
 from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
-from chalicelib.aws import transaction
+from chalicelib.aws import quotas, transaction
 from chalicelib.aws.items import (
     SCHEMA,
     SHARDS,
     ClaimItem,
+    DayItem,
     EmergenciesItem,
     EventItem,
     Item,
@@ -63,6 +66,7 @@ from chalicelib.broker.ports import AlreadyClaimed, Claim, Page, QuotaFull, Revi
 from chalicelib.core import life
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import Status
+from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import Unavailable
 from chalicelib.core.request import Change, Request, Session
 from chalicelib.core.times import stamp
@@ -151,6 +155,7 @@ class Table:
         self._claims = _bound(ClaimItem, ours)
         self._quotas = _bound(QuotaItem, ours)
         self._emergencies = _bound(EmergenciesItem, ours)
+        self._days = _bound(DayItem, ours)
         self._sleep = sleep
         # PynamoDB keeps a session per thread and one client for all. Making the client now settles which session it is.
         self.client = cast("DynamoDBClient", self._connection.connection.client)
@@ -236,8 +241,9 @@ class Table:
             try:
                 return self._transact([*writes, *emergency])
             except Cancelled as cancelled:
-                if set(cancelled.stored) != {"emergencies"}:
+                if not cancelled.stored.keys() <= {"emergencies", "day"}:
                     raise Stale from cancelled
+                quotas.refuse_used(self._days, change.charge, cancelled)
                 emergency = self._emergency(change, cancelled)
         raise Unavailable("Too many emergencies of the same person at once: nothing was stored.")
 
@@ -257,14 +263,14 @@ class Table:
             try:
                 return self._transact([*writes, quota, *emergency])
             except Cancelled as cancelled:
-                listed = self._listed(cancelled)
+                listed = self._listed(cancelled, change.charge)
                 if "emergencies" in cancelled.stored:
                     emergency = self._emergency(change, cancelled)
                 if listed is None:
                     continue
             still_open = self._open(listed, now)
             if len(still_open) >= max_open:
-                raise QuotaFull
+                raise QuotaFull(len(still_open))
             unchanged = QuotaItem.open == listed if listed else QuotaItem.open.does_not_exist()
             quota = self._quota(request, QuotaItem.open.set(still_open | {request.id}), condition=unchanged)
         raise Unavailable("Too many requests of the same person at once: nothing was stored.")
@@ -279,13 +285,14 @@ class Table:
         if now < known.until:
             raise AlreadyClaimed(known.request_id, known.body_hash)
 
-    def _listed(self, cancelled: Cancelled) -> set[str] | None:
+    def _listed(self, cancelled: Cancelled, charge: Charge | None) -> set[str] | None:
         """The ids in the quota set that had no room; None where it had. Raises what else stood in the way."""
         if claimed := cancelled.stored.get("claim"):
             claim = self._claims.from_raw_data(claimed)
             raise AlreadyClaimed(claim.request_id, claim.body_hash) from cancelled
-        if not cancelled.stored.keys() <= {"quota", "emergencies"}:
+        if not cancelled.stored.keys() <= {"quota", "emergencies", "day"}:
             raise Stale from cancelled
+        quotas.refuse_used(self._days, charge, cancelled)
         if "quota" not in cancelled.stored:
             return None
         quota = cancelled.stored["quota"]
@@ -322,7 +329,7 @@ class Table:
         request_id = change.after.id
         events = [Write(self._events.of(request_id, event), Item.pk.does_not_exist()) for event in change.events]
         sessions = [Write(self._sessions.of(request_id, change.session))] if change.session else []
-        return [*events, *sessions]
+        return [*events, *sessions, *quotas.charged(self._days, change.charge)]
 
     def _emergency(self, change: Change, cancelled: Cancelled | None = None) -> list[Write]:
         """What lets a request become an emergency: no earlier one of the same person is overdue for its review.
@@ -343,7 +350,8 @@ class Table:
             first_due: str | None = item.review_due  # None: the last one was reviewed between two tries
             if first_due is not None:
                 if first_due <= now:
-                    raise ReviewIsOverdue(min(item.unreviewed).partition("#")[2])
+                    review_by, _, request_id = min(item.unreviewed).partition("#")
+                    raise ReviewIsOverdue(request_id, review_by)
                 condition, first = due == first_due, due.set(review_by)
         return [self._emergencies_write(request, (EmergenciesItem.unreviewed.add({position}), first), condition)]
 

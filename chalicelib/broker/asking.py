@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chalicelib.broker import emergency
-from chalicelib.broker.ports import AlreadyClaimed, Claim, QuotaFull, ReviewIsOverdue, World
+from chalicelib.broker.judging import with_room
+from chalicelib.broker.ports import AlreadyClaimed, Claim, DayIsUsed, QuotaFull, ReviewIsOverdue, World
 from chalicelib.core import approvals, extension
 from chalicelib.core.catalogue import Catalogue, Role
 from chalicelib.core.ledger import Detail, EventType, canonical, commitment
 from chalicelib.core.life import ANSWER_WITHIN, USE_WITHIN, Status, Window
 from chalicelib.core.policy import with_wall
 from chalicelib.core.principal import Principal
+from chalicelib.core.quotas import Charge, held
 from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, TooManyOpen, Unavailable
 from chalicelib.core.request import Ask, Change, Link, Request, StageProgress
-from chalicelib.core.rules import Emergency, Terms, decide, explain
+from chalicelib.core.rules import Emergency, Terms, decide, explain, lending_first
 from chalicelib.core.rules import emergency as break_glass
 from chalicelib.core.schedule import answer_by, window_asked
 from chalicelib.core.session import as_asked, long_enough, permissions
 from chalicelib.core.times import spoken, stamp
 
-MAX_OPEN = 20
 KEY_LASTS = timedelta(hours=24)
 
 
@@ -56,7 +58,10 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Judged:
-    """An ask that the catalogue admits. emergency: where it is one; then there are no stages. link: of an extension."""
+    """An ask that the catalogue admits. emergency: where it is one; then there are no stages. link: of an extension.
+
+    room: what has to be left of a day for it.
+    """
 
     role: Role
     rule: str
@@ -64,6 +69,7 @@ class _Judged:
     max_duration: timedelta
     permissions: str | None
     window: Window | None = None
+    room: Charge | None = None
     emergency: Emergency | None = None
     link: Link | None = None
 
@@ -75,13 +81,18 @@ class _Judged:
 
 
 def ask(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None) -> Asked:
-    """Put a request on the record: approved at once where a rule wants no approval, else pending.
+    """Put a request on the record: approved at once where a rule wants no approval and has room that day, else pending.
 
-    Raises what judging raises, TooManyOpen, IdempotencyKeyReused and Unavailable; then nothing was recorded (with
-    Unavailable it may have been: the same key finds out).
+    Raises what judging raises, TooManyOpen, QuotaUsed, IdempotencyKeyReused and Unavailable; then nothing was recorded
+    (with Unavailable it may have been: the same key finds out).
     """
     now = world.now()
-    return record(world, principal, wish, key, opening(world, principal, wish, now), now)
+    used_up: list[DayIsUsed] = []
+    while True:
+        try:
+            return record(world, principal, wish, key, opening(world, principal, wish, now, used_up), now)
+        except DayIsUsed as used:
+            used_up.append(used)
 
 
 def dry_run(world: World, principal: Principal, wish: Ask, base: Request | None = None) -> DryRun:
@@ -91,7 +102,8 @@ def dry_run(world: World, principal: Principal, wish: Ask, base: Request | None 
     """
     catalogue = world.catalogue()
     try:
-        judged = _judge(catalogue, principal, wish, world.now(), base)
+        now = world.now()
+        judged = _judge(catalogue, principal, wish, now, (), base)
     except NotEligible as refusal:
         return DryRun(
             would="not-eligible", rule=None, stages=(), max_duration=None, session_policy=None, why=(refusal.detail,)
@@ -102,26 +114,35 @@ def dry_run(world: World, principal: Principal, wish: Ask, base: Request | None 
         stages=judged.stages,
         max_duration=judged.max_duration,
         session_policy=judged.permissions,
-        why=_why(catalogue, principal, wish, judged),
+        why=_why(catalogue, principal, wish, judged, now),
     )
 
 
-def _why(catalogue: Catalogue, principal: Principal, wish: Ask, judged: _Judged) -> tuple[str, ...]:
+def _why(catalogue: Catalogue, principal: Principal, wish: Ask, judged: _Judged, now: datetime) -> tuple[str, ...]:
     if judged.emergency:
         return (
             f"{judged.rule!r} lets you break the glass up to {spoken(judged.max_duration)}; it is reviewed afterwards.",
         )
-    told = explain(catalogue, principal, _terms(wish, judged.link))
+    told = explain(catalogue, principal, _terms(wish, judged.link), wish.starts_at or now)
     return tuple(considered.why for considered in told if considered.rule.who.includes(principal))
 
 
-def opening(world: World, principal: Principal, wish: Ask, now: datetime, base: Request | None = None) -> Change:
-    """The first transition of a new request, not stored yet. Raises NotEligible, TooLong and Invalid.
+def opening(
+    world: World,
+    principal: Principal,
+    wish: Ask,
+    now: datetime,
+    used_up: Sequence[DayIsUsed] = (),
+    base: Request | None = None,
+) -> Change:
+    """The first transition of a new request, not stored yet: by another way in than those that are used up.
 
+    Where it is approved by a rule that counts days, it wants room in that day and takes none yet.
     base: the request that it extends; `wish` then says all that it takes from it (`extension.completed`).
+    Raises NotEligible, TooLong, Invalid and QuotaUsed.
     """
     catalogue = world.catalogue()
-    judged = _judge(catalogue, principal, wish, now, base)
+    judged = _judge(catalogue, principal, wish, now, used_up, base)
     approved = not judged.stages
     use_by = extension.use_by(base, wish.duration) if base else None
     request = Request(
@@ -151,7 +172,9 @@ def opening(world: World, principal: Principal, wish: Ask, now: datetime, base: 
     submitted = Change(None, request).then(
         EventType.SUBMITTED, at=now, actor=principal.id, details=_submitted(request, approved)
     )
-    return emergency.opened(submitted, judged.emergency, now) if judged.emergency else submitted
+    if judged.emergency:
+        return emergency.opened(submitted, judged.emergency, catalogue.quotas, now)
+    return replace(submitted, charge=judged.room)
 
 
 def record(
@@ -165,15 +188,22 @@ def record(
 ) -> Asked:
     """Store a new request, or find the one that the same key and body made before. further: what is stored with it.
 
-    Raises Stale where another one was changed meanwhile.
+    Raises Stale where another one was changed meanwhile, and DayIsUsed where a rule's day is: there may be another way
+    in, which there is not for an emergency.
     """
     claim = _claim(principal, wish, key, now) if key else None
+    max_open = world.catalogue().quotas.open_requests
     try:
-        world.requests.submit(change, *further, claim=claim, max_open=MAX_OPEN, now=now)
-    except QuotaFull:
+        world.requests.submit(change, *further, claim=claim, max_open=max_open, now=now)
+    except QuotaFull as error:
         raise TooManyOpen(
-            f"You have {MAX_OPEN} open requests: cancel or return some (GET /v1/requests?mine=true lists them)."
+            f"{error.open} requests of yours are open, {max_open} allowed by `open_requests` of the catalogue's "
+            "quotas: cancel or return some (GET /v1/requests?mine=true lists them)."
         ) from None
+    except DayIsUsed as error:
+        if change.after.break_glass:
+            raise error.refusal() from None
+        raise
     except ReviewIsOverdue as error:
         raise emergency.overdue(error) from None
     except AlreadyClaimed as claimed:
@@ -181,7 +211,14 @@ def record(
     return Asked(change.after, replayed=False)
 
 
-def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime, base: Request | None) -> _Judged:
+def _judge(
+    catalogue: Catalogue,
+    principal: Principal,
+    wish: Ask,
+    now: datetime,
+    used_up: Sequence[DayIsUsed],
+    base: Request | None,
+) -> _Judged:
     if wish.break_glass:
         emergency.explained(wish.reason)
         emergency.begins_now(wish.starts_at)
@@ -198,7 +235,9 @@ def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime,
     decision = decide(catalogue, principal, _terms(wish, link))
     if base and not as_asked(decision.role, base):
         raise NotEligible(f"The role or its scope was changed since {base.id} was asked for: it cannot be extended.")
-    rule = approvals.nearest(decision.rules, ())
+    at = wish.starts_at or now
+    rule = approvals.nearest(lending_first(with_room(decision.rules, used_up), at), ())
+    room = held(principal.id, rule, wish.role, wish.duration, at)
     return _Judged(
         role=decision.role,
         rule=rule.name,
@@ -206,6 +245,7 @@ def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime,
         max_duration=max(each.max_duration for each in decision.rules),
         permissions=_narrowed(decision.role, wish, now),
         window=window_asked(wish.starts_at, wish.duration, now),
+        room=room.only_asked() if room else None,
         link=link,
     )
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.broker.ports import Stale, World
-from chalicelib.broker.seeing import admitting_today, visible
+from chalicelib.broker.seeing import admitting_today, nearest, visible
 from chalicelib.core import approvals
 from chalicelib.core.catalogue import Catalogue, Rule
 from chalicelib.core.ledger import Detail, EventType, commitment
@@ -26,7 +26,7 @@ from chalicelib.core.request import Approval, Change, Request
 from chalicelib.core.rules import refuse_where_frozen
 from chalicelib.core.schedule import answer_by, window_cut
 from chalicelib.core.session import as_asked, long_enough
-from chalicelib.core.times import spoken
+from chalicelib.core.times import spoken, stamp
 
 TRIES = 10
 """How often a transition is tried again on the newer record before the caller hears that it changed too often."""
@@ -84,7 +84,7 @@ def approve(
         role = catalogue.roles[request.role]
         long_enough(role, shortened)
         if not as_asked(role, request):
-            raise NotEligible("The role or its scope was changed since this was asked for: it has to be asked anew.")
+            raise NotEligible(f"The role {role.name!r} or its scope was changed since: it has to be asked for anew.")
         return _approved(request, rules, yes, shortened, now)
 
     return transition(world, principal, request_id, step)
@@ -119,7 +119,9 @@ def _decidable(
             raise refusal
         return rules
     if request.expired_because(now) is Expired.UNANSWERED:
-        raise NotPending("Nobody answered this request in time: it has expired. The requester may ask again.")
+        raise NotPending(
+            f"Nobody answered this request by {stamp(request.answer_by)}: it has expired. The requester may ask again."
+        )
     raise NotPending(f"The request is {state} already.")
 
 
@@ -134,7 +136,7 @@ def _shortened(request: Request, duration: timedelta | None) -> timedelta:
 
 def _approved(request: Request, rules: tuple[Rule, ...], yes: Approval, duration: timedelta, now: datetime) -> Change:
     given = (*request.approvals, yes)
-    rule = approvals.nearest(rules, given)
+    rule = nearest(rules, request, given, now)
     enough = approvals.lacking(rule, given) == 0
     window = window_cut(request.window, duration, now)
     details: dict[str, Detail] = {"stages": [*sorted(yes.qualifies)], "enough": "yes" if enough else "no"}

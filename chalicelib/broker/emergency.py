@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.broker.deciding import transition
-from chalicelib.broker.ports import ReviewIsOverdue, World
+from chalicelib.broker.ports import DayIsUsed, ReviewIsOverdue, World
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.ledger import Detail, EventType, commitment
 from chalicelib.core.life import USE_WITHIN, Move, State, moved
 from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.quotas import Quotas, one_emergency
 from chalicelib.core.refusals import (
     AlreadyReviewed,
     FieldError,
@@ -41,10 +43,10 @@ def begins_now(starts_at: datetime | None) -> None:
         raise Invalid(f"starts_at: {message}.", (FieldError("starts_at", message),))
 
 
-def opened(change: Change, way: Emergency, now: datetime) -> Change:
-    """The same transition with the glass broken."""
+def opened(change: Change, way: Emergency, quotas: Quotas, now: datetime) -> Change:
+    """The same transition with the glass broken, which is taken out of the requester's day."""
     review_by = now + way.review_within
-    return change.then(
+    broken = change.then(
         EventType.BREAK_GLASS_OPENED,
         at=now,
         actor=change.after.requester.id,
@@ -56,11 +58,13 @@ def opened(change: Change, way: Emergency, now: datetime) -> Change:
         review_by=review_by,
         use_by=now + USE_WITHIN,
     )
+    return replace(broken, charge=one_emergency(change.after.requester.id, quotas, now))
 
 
 def overdue(error: ReviewIsOverdue) -> ReviewOverdue:
     return ReviewOverdue(
-        f"Your emergency {error.request_id} was not reviewed in time: have it reviewed before you open another."
+        f"Your emergency {error.request_id} was to be reviewed by {error.review_by} and was not: "
+        "have it reviewed before you open another."
     )
 
 
@@ -68,7 +72,8 @@ def escalate(world: World, principal: Principal, request_id: str, *, reason: str
     """Make an emergency of one's own pending request: it waits no longer, and its trail stays.
 
     An extension leaves its chain by that: it begins at its first use, and goes on whatever becomes of its base.
-    Raises NotFound, NotYours, NotPending, Invalid, ReviewOverdue, ChangedMeanwhile, and what breaking the glass raises.
+    Raises NotFound, NotYours, NotPending, Invalid, ReviewOverdue, QuotaUsed, ChangedMeanwhile, and what breaking the
+    glass raises.
     """
     explained(reason)
 
@@ -91,12 +96,14 @@ def escalate(world: World, principal: Principal, request_id: str, *, reason: str
             window=None,
             link=None,
         )
-        return opened(escalated, way, now)
+        return opened(escalated, way, catalogue.quotas, now)
 
     try:
         return transition(world, principal, request_id, step)
     except ReviewIsOverdue as error:
         raise overdue(error) from None
+    except DayIsUsed as error:
+        raise error.refusal() from None
 
 
 def review(world: World, principal: Principal, request_id: str, *, verdict: Verdict, comment: str) -> Request:

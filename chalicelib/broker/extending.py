@@ -13,7 +13,7 @@ from typing import Any
 from chalicelib.broker import asking
 from chalicelib.broker.asking import Asked, DryRun, IdempotencyKey
 from chalicelib.broker.deciding import TRIES
-from chalicelib.broker.ports import Stale, World
+from chalicelib.broker.ports import DayIsUsed, Stale, World
 from chalicelib.broker.seeing import found
 from chalicelib.core import extension
 from chalicelib.core.ledger import EventType
@@ -28,11 +28,12 @@ def extend(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | 
 
     Raises NotFound, NotYours, NotActive, AlreadyExtended, ChangedMeanwhile and what `asking.ask` raises.
     """
+    used_up: list[DayIsUsed] = []
     for _ in range(TRIES):
         now = world.now()
         try:
             base, whole = _base(world, principal, wish, now)
-            change = asking.opening(world, principal, whole, now, base)
+            change = asking.opening(world, principal, whole, now, used_up, base)
         except Unavailable:
             raise
         except Refusal:
@@ -44,6 +45,8 @@ def extend(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | 
             return asking.record(world, principal, wish, key, change, now, _extended(base, change.after, now))
         except Stale:
             continue
+        except DayIsUsed as used:
+            used_up.append(used)
     raise ChangedMeanwhile("The request kept changing while this was tried; nothing was recorded. Try again.")
 
 

@@ -12,23 +12,23 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from chalicelib.broker import extending
 from chalicelib.broker.asking import IdempotencyKey, opening, record
-from chalicelib.broker.judging import way_in
-from chalicelib.broker.ports import Lent, Secret, Stale, World
+from chalicelib.broker.judging import MOST_A_MINUTE, usable, way_in
+from chalicelib.broker.ports import DayIsUsed, Lent, Secret, Stale, World
 from chalicelib.broker.seeing import visible
 from chalicelib.core import extension
 from chalicelib.core.ledger import Detail, EventType
-from chalicelib.core.life import Expired, Move, State, Status, moved
+from chalicelib.core.life import Move, State, Status, moved
 from chalicelib.core.principal import Principal
+from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import (
     FieldError,
     Invalid,
     NotActive,
-    NotYours,
     StsRefused,
-    TooManySessions,
     Unavailable,
 )
 from chalicelib.core.request import Ask, Change, Request, Session, SessionStatus
@@ -40,10 +40,6 @@ TRIES = 40
 
 PATIENCE = timedelta(seconds=10)
 """From the call's beginning to asking STS: with STS's own 11 s and a last write all ends within API Gateway's 29 s."""
-
-A_MINUTE = timedelta(minutes=1)
-MOST_A_MINUTE = 10
-MOST_IN_ALL = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +72,21 @@ class _Begun:
 def lend(world: World, principal: Principal, request_id: str) -> Credentials:
     """A new session of one's own request, inside its window; the first one opens the window.
 
-    Raises NotFound, NotYours, NotActive, NotEligible (judged by today's catalogue and groups), TooManySessions,
-    StsRefused and Unavailable. Whatever is raised, no credentials are out.
+    Raises NotFound, NotYours, NotActive, NotEligible (judged by today's catalogue and groups), QuotaUsed,
+    TooManySessions, StsRefused and Unavailable. Whatever is raised, no credentials are out.
     """
     asked_at = world.now()
     request = visible(world, principal, world.requests.get(request_id), request_id)
+    used_up: list[DayIsUsed] = []
     for _ in range(TRIES):
-        begun = _begin(world, principal, Change(request, request), asked_at)
+        begun = _begin(world, principal, Change(request, request), asked_at, used_up)
         try:
             world.requests.commit(begun.change)
         except Stale:
             request = _again(world, request_id)
+            continue
+        except DayIsUsed as used:
+            used_up.append(used)
             continue
         return _finish(world, begun)
     raise Unavailable("Too many sessions of this request were begun at the same time. Nothing was lent.")
@@ -104,13 +104,25 @@ def ask_and_lend(world: World, principal: Principal, wish: Ask, key: Idempotency
     now = world.now()
     if wish.extends is not None:
         return _extend_and_lend(world, principal, wish, key, now)
-    change = opening(world, principal, wish, now)
+    used_up: list[DayIsUsed] = []
+    while True:
+        try:
+            return _ask_and_lend(world, principal, wish, key, now, used_up)
+        except DayIsUsed as used:
+            used_up.append(used)
+
+
+def _ask_and_lend(
+    world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None, now: datetime, used_up: list[DayIsUsed]
+) -> Credentials | Request:
+    """By another way in than those that are used up. Raises DayIsUsed where the one it chose is, too."""
+    change = opening(world, principal, wish, now, used_up)
     if change.after.status is Status.PENDING:
         asked = record(world, principal, wish, key, change, now)
         if not asked.replayed:
             return asked.request
     else:
-        begun = _begin(world, principal, change, now)
+        begun = _begin(world, principal, change, now, used_up)
         asked = record(world, principal, wish, key, begun.change, now)
         if not asked.replayed:
             return _finish(world, begun)
@@ -134,17 +146,15 @@ def _again(world: World, request_id: str) -> Request:
     return request
 
 
-def _begin(world: World, principal: Principal, change: Change, asked_at: datetime) -> _Begun:
+def _begin(world: World, principal: Principal, change: Change, asked_at: datetime, used_up: list[DayIsUsed]) -> _Begun:
     """The transition that puts a new session on the record, not stored yet, and what STS will be asked for."""
     now = world.now()
     request = change.after
-    _usable(request, principal, now)
+    usable(request, principal, now)
     if request.link and request.window is None:
         request = extension.opened(request, _again(world, request.link.base), now)
-        _usable(request, principal, now)
         change = replace(change, after=request)
-    _sparing(request, now)
-    way = way_in(world.catalogue(), request, principal, now)
+    way = way_in(world.catalogue(), request, principal, now, used_up)
     window, ends_at = way.window, way.ends_at
     session_id = world.new_id()
     planned = plan(request, way.role, session_id=session_id, ends_at=ends_at, now=now)
@@ -158,7 +168,11 @@ def _begin(world: World, principal: Principal, change: Change, asked_at: datetim
         "ends_at": stamp(ends_at),
         "rule": way.rule,
     }
-    issuing = change.then(
+    if way.charge:
+        details["charged_seconds"] = way.charge.takes
+    # An ask only wanted room, and the way in may be another one by now. What breaking the glass takes, it takes.
+    charge = change.charge if request.break_glass else way.charge
+    issuing = replace(change, charge=charge).then(
         EventType.SESSION_ISSUING,
         at=now,
         actor=principal.id,
@@ -168,32 +182,9 @@ def _begin(world: World, principal: Principal, change: Change, asked_at: datetim
         window=window,
         sessions_begun=request.sessions_begun + 1,
         last_begun=(*request.last_begun, now)[-MOST_A_MINUTE:],
+        charged=(*request.charged, way.rule) if way.charge else request.charged,
     )
     return _Begun(issuing, session, planned, ends_at, asked_at)
-
-
-def _usable(request: Request, principal: Principal, now: datetime) -> None:
-    if request.requester.id != principal.id:
-        raise NotYours("Only the person who asked receives the credentials.")
-    state = request.state(now)
-    if state in (State.READY, State.ACTIVE):
-        return
-    if state is State.PENDING:
-        raise NotActive("Nobody has approved this request yet.")
-    if state is State.SCHEDULED and request.window is not None:
-        raise NotActive(f"This access begins at {stamp(request.window.starts_at)}.")
-    if request.expired_because(now) is Expired.UNUSED:
-        raise NotActive("The approval was not used in time and has lapsed. Ask again.")
-    raise NotActive(f"The request is {state}: it gives no access any more. Ask again.")
-
-
-def _sparing(request: Request, now: datetime) -> None:
-    if request.sessions_begun >= MOST_IN_ALL:
-        raise TooManySessions(f"{MOST_IN_ALL} sessions were begun for this request; ask again for more.", None)
-    oldest = request.last_begun[0] if len(request.last_begun) == MOST_A_MINUTE else None
-    if oldest is not None and now < oldest + A_MINUTE:
-        wait = oldest + A_MINUTE - now
-        raise TooManySessions(f"{MOST_A_MINUTE} sessions were begun within a minute: wait, or use one of those.", wait)
 
 
 def _finish(world: World, begun: _Begun) -> Credentials:
@@ -250,7 +241,7 @@ def _issued(world: World, begun: _Begun, lent: Lent) -> None:
         if request.status is not Status.USED or request.window != opened.window:
             raise NotActive(f"The request was {request.status} while the session was made: it is not handed out.")
         if now >= begun.ends_at:
-            raise NotActive("The access ended while the session was made: it is not handed out.")
+            raise NotActive(f"It ended while the session was made, at {stamp(begun.ends_at)}: it is not handed out.")
         return Change(request, request).then(
             EventType.SESSION_ISSUED, at=now, actor=request.requester.id, details=details, session=session
         )
@@ -265,8 +256,9 @@ def _issued(world: World, begun: _Begun, lent: Lent) -> None:
 def _failed(world: World, begun: _Begun, details: dict[str, Detail], *, certain: bool) -> None:
     """Say on the record that no credentials went out; where that cannot be said, the silence will read the same.
 
-    certain: STS made no session. If this was the only one ever begun, the request is unused again and the window that
-    it opened shuts; a window that was asked for, or on which an extension counts, stays as it is.
+    certain: STS made no session. If this was the only one ever begun, the request is unused again, what it took out of
+    a rule's day is given back, and the window that it opened shuts; a window that was asked for, or on which an
+    extension counts, stays as it is.
     """
     now = world.now()
     session = replace(begun.session, status=SessionStatus.FAILED)
@@ -274,18 +266,29 @@ def _failed(world: World, begun: _Begun, details: dict[str, Detail], *, certain:
     def failed(request: Request) -> Change:
         shuts = certain and request.status is Status.USED and request.sessions_begun == 1
         window = request.window if request.starts_at else None
-        unused = {"status": moved(request.status, Move.UNUSE), "window": window, "sessions_begun": 0} if shuts else {}
-        return Change(request, request).then(
+        unused: dict[str, Any] = {}
+        back = None
+        if shuts:
+            unused = {"status": moved(request.status, Move.UNUSE), "window": window, "sessions_begun": 0, "charged": ()}
+            back = _given_back(begun)
+        told: dict[str, Detail] = {"given_back_seconds": -back.takes} if back else {}
+        return Change(request, request, charge=back).then(
             EventType.SESSION_FAILED,
             at=now,
             actor=request.requester.id,
-            details={"session": session.id, **details},
+            details={"session": session.id, **details, **told},
             session=session,
             **unused,
         )
 
     with contextlib.suppress(Unavailable):
         _append(world, begun.change.after, failed)
+
+
+def _given_back(begun: _Begun) -> Charge | None:
+    """What the session took out of a rule's day. That the glass was broken stays counted."""
+    charge = begun.change.charge
+    return charge.given_back() if charge and not begun.change.after.break_glass else None
 
 
 def _append(world: World, request: Request, event: Callable[[Request], Change]) -> None:

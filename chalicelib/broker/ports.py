@@ -9,6 +9,8 @@ from typing import Generic, Protocol, TypeVar
 
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.ledger import Event
+from chalicelib.core.quotas import Charge
+from chalicelib.core.refusals import QuotaUsed
 from chalicelib.core.request import Change, Request, Session
 from chalicelib.core.session import SessionPlan
 
@@ -48,15 +50,35 @@ class AlreadyClaimed(Exception):
 
 
 class QuotaFull(Exception):
-    """The principal has as many open requests as may be: nothing was stored."""
+    """The principal has as many open requests as may be: nothing was stored. open: how many there are."""
+
+    def __init__(self, open: int) -> None:
+        super().__init__(open)
+        self.open = open
+
+
+class DayIsUsed(Exception):
+    """The requester's day has not left what the change's charge needs: nothing was stored. used: what is used of it."""
+
+    def __init__(self, charge: Charge, used: int) -> None:
+        super().__init__(charge, used)
+        self.charge = charge
+        self.used = used
+
+    def refusal(self) -> QuotaUsed:
+        return self.charge.refusal(self.used)
 
 
 class ReviewIsOverdue(Exception):
-    """An earlier emergency of the principal waits for its review for too long: nothing was stored. Tells which."""
+    """An earlier emergency of the principal waits for its review for too long: nothing was stored. Tells which.
 
-    def __init__(self, request_id: str) -> None:
-        super().__init__(request_id)
+    review_by: until when it was to be reviewed, as the table sorts it: RFC 3339.
+    """
+
+    def __init__(self, request_id: str, review_by: str) -> None:
+        super().__init__(request_id, review_by)
         self.request_id = request_id
+        self.review_by = review_by
 
 
 class CannotDeny(Exception):
@@ -87,7 +109,8 @@ class Requests(Protocol):
     def submit(self, change: Change, *further: Change, claim: Claim | None, max_open: int, now: datetime) -> None:
         """Store a new request, and with it transitions of others of the same person, none of which ends one.
 
-        Raises AlreadyClaimed, QuotaFull (only requests open at `now` count), ReviewIsOverdue (emergencies) or Stale.
+        Raises AlreadyClaimed before all others, Stale, DayIsUsed, QuotaFull (only requests open at `now` count) or
+        ReviewIsOverdue (emergencies).
         """
 
     def claimed(self, claim: Claim, *, now: datetime) -> None:
@@ -96,8 +119,8 @@ class Requests(Protocol):
     def commit(self, change: Change, *further: Change) -> None:
         """Store a transition of a request, and with it those of others of the same person.
 
-        Raises Stale where the version of one of them is not its `before.version`, ReviewIsOverdue where the first one
-        becomes an emergency.
+        Raises Stale where the version of one of them is not its `before.version`, DayIsUsed, and ReviewIsOverdue where
+        the first one becomes an emergency.
         """
 
     def by_requester(self, requester_id: str, *, after: str | None, limit: int) -> Page[Request]:

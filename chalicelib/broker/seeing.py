@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from chalicelib.broker.ports import Page, World
 from chalicelib.core import approvals
@@ -14,12 +15,18 @@ from chalicelib.core.life import State, Status
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import NotFound
 from chalicelib.core.request import Approval, Request, Session
-from chalicelib.core.rules import Terms, glasses, objection, ways_in
+from chalicelib.core.rules import Terms, glasses, lending_first, objection, ways_in
 
 
 def admitting_today(catalogue: Catalogue, request: Request) -> tuple[Rule, ...]:
-    """The rules that let the request's requester, as known when asking, have it by today's catalogue."""
-    return _admitting(catalogue, request, request.requester, Terms(request.role, request.duration, request.ticket))
+    """The rules whose approvals let the request's requester, as known when asking, have it by today's catalogue.
+
+    One that asks for none, but lends in its hours or so much a day only, is none of them: what waits for approvals
+    waits because no such rule lent at that time.
+    """
+    terms = Terms(request.role, request.duration, request.ticket)
+    rules = _admitting(catalogue, request, request.requester, terms)
+    return tuple(rule for rule in rules if rule.stages or not (rule.hours or rule.max_per_day))
 
 
 def admitting_now(catalogue: Catalogue, request: Request, requester: Principal) -> tuple[Rule, ...]:
@@ -77,13 +84,16 @@ def current(world: World, request: Request) -> Request:
     if request.status is not Status.PENDING:
         return request
     rules = admitting_today(world.catalogue(), request)
-    return request if not rules else with_nearest(request, rules)
-
-
-def with_nearest(request: Request, rules: tuple[Rule, ...]) -> Request:
-    """The request with the rule that lacks the fewest of its approvals, and that rule's stages."""
-    rule = approvals.nearest(rules, request.approvals)
+    if not rules:
+        return request
+    rule = nearest(rules, request, request.approvals, world.now())
     return replace(request, rule=rule.name, stages=approvals.progress(rule, request.approvals))
+
+
+def nearest(rules: Sequence[Rule], request: Request, given: Sequence[Approval], now: datetime) -> Rule:
+    """The rule that lacks the fewest of these approvals, among those that lend first once the request could be used."""
+    begins = max(now, request.window.starts_at) if request.window else now
+    return approvals.nearest(lending_first(rules, begins), given)
 
 
 MOST_LOOKED_AT = 100

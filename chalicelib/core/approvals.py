@@ -31,8 +31,11 @@ def lacking(rule: Rule, approvals: Sequence[Approval]) -> int:
 
 
 def nearest(rules: Sequence[Rule], approvals: Sequence[Approval]) -> Rule:
-    """The rule that lacks the fewest approvals; of equals that with the fewest stages, then the first by name."""
-    return min(rules, key=lambda rule: (lacking(rule, approvals), len(rule.stages), rule.name))
+    """The rule that lacks the fewest approvals; of equals that with the fewest stages, then the first by name.
+
+    Of rules that ask for none, one that counts no days comes first.
+    """
+    return min(rules, key=lambda rule: (lacking(rule, approvals), len(rule.stages), bool(rule.max_per_day), rule.name))
 
 
 def qualifies(rules: Sequence[Rule], principal: Principal) -> frozenset[str]:
@@ -62,7 +65,10 @@ def may_approve(request: Request, rules: Sequence[Rule], approval: Approval) -> 
     after = (*request.approvals, approval)
     if any(lacking(rule, after) in (0, lacking(rule, request.approvals) - 1) for rule in rules):
         return None
-    return MayNotApprove("The stages that you could approve are filled already; others have to approve the rest.")
+    names = ", ".join(sorted(repr(rule.name) for rule in rules))
+    return MayNotApprove(
+        f"The stages that you could approve, of rule {names}, are filled already; others have to approve the rest."
+    )
 
 
 def _seated(rule: Rule, approvals: Sequence[Approval]) -> list[list[int]]:

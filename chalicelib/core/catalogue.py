@@ -12,6 +12,7 @@ from functools import cached_property
 from chalicelib.core.hours import Hours
 from chalicelib.core.patterns import glob, literal_prefix
 from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.quotas import Quotas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +165,8 @@ class Rule:
 
     ticket: the regular expression a ticket must match in full; None where none is asked for.
     hours: when it lends; None where always. extensions: the terms of extending; None where nothing is extended.
+    max_per_day: how long one person may hold one role by it in a day of UTC's, at least max_duration; None where days
+    are not counted, as wherever approvals are asked for.
     """
 
     name: str
@@ -177,6 +180,7 @@ class Rule:
     break_glass: BreakGlass | None = None
     hours: Hours | None = None
     extensions: Extensions | None = None
+    max_per_day: timedelta | None = None
 
     def covers(self, role: str) -> bool:
         return any(glob(pattern).fullmatch(role) for pattern in self.roles)
@@ -251,6 +255,7 @@ class Catalogue:
     rules: tuple[Rule, ...] = ()
     auditors: Who = Who()
     frozen: bool = False
+    quotas: Quotas = field(default_factory=Quotas)
     examples: tuple[Example, ...] = ()
 
     @cached_property

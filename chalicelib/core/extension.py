@@ -114,7 +114,9 @@ def _for_link(rule: Rule, link: Link) -> Rule:
     assert rule.extensions is not None
     stages = rule.extensions.stages
     longest = min(rule.max_duration, _left(rule, link))
-    return replace(rule, stages=stages, max_duration=longest if stages else min(longest, link.base_duration))
+    if stages:  # what others approve is not counted in days
+        return replace(rule, stages=stages, max_duration=longest, max_per_day=None)
+    return replace(rule, stages=stages, max_duration=min(longest, link.base_duration))
 
 
 def hindrance(rule: Rule, link: Link) -> str | None:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_AHEAD = 15  # days: each day of the week comes twice in them, for setting the clock can swallow short hours whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,12 @@ class Hours:
         closes = self._instant(today, self.closes)
         opened = DAYS[today.weekday()] in self.days and self._instant(today, self.opens) <= now
         return closes if opened and now < closes else None
+
+    def opening(self, now: datetime) -> datetime:
+        """The next instant (UTC) after `now` at which hours begin, also where `now` is in some."""
+        today = now.astimezone(self.zone).date()
+        begins = (self._instant(today + timedelta(days=ahead), self.opens) for ahead in range(_AHEAD))
+        return next(instant for instant in begins if now < instant and self.closing(instant))
 
     def _instant(self, day: date, shown: timedelta) -> datetime:
         # Within one zone Python adds what the clock shows, not what passes.

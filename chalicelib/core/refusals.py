@@ -119,6 +119,13 @@ class TooManyOpen(Refusal):
     title = "You have too many open requests"
 
 
+class QuotaUsed(Refusal):
+    """There is not enough left of what the caller may take out of one day."""
+
+    slug = "quota-used"
+    title = "Not enough is left of what you may have in a day"
+
+
 class TooManySessions(Refusal):
     slug = "too-many-sessions"
     title = "This request was given too many sessions"

@@ -13,6 +13,7 @@ from chalicelib.core.catalogue import Who
 from chalicelib.core.ledger import Detail, Event, EventType, Head, beginning, next_event
 from chalicelib.core.life import Expired, State, Status, Window
 from chalicelib.core.principal import Principal
+from chalicelib.core.quotas import Charge
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ class Request:
     break_glass: access without approval, which somebody of `reviewers` has to review by `review_by`.
     escalated_because: why a pending request was made one.
     sessions_begun, last_begun: how many sessions were begun, and when the last ten were.
+    charged: the rules out of whose day the window was taken.
     catalogue_digest: of the catalogue that the ask was judged by.
     link: where it extends another request. extended_by: the newest extension of it.
     announced: the clock whose end the history tells already; it is due no more, another one would be.
@@ -205,6 +207,7 @@ class Request:
     last_begun: tuple[datetime, ...] = ()
     link: Link | None = None
     extended_by: str | None = None
+    charged: tuple[str, ...] = ()
     announced: datetime | None = None
     revocation: Revocation | None = None
     version: int = 0
@@ -249,13 +252,15 @@ class Request:
 class Change:
     """One transition: the request before (None for a new one) and after it, its events, and the session touched.
 
-    It is stored whole or not at all: only over `before.version`, or only where there is no such request yet.
+    It is stored whole or not at all: only over `before.version`, or only where there is no such request yet, and only
+    where the requester's day has left what its charge needs.
     """
 
     before: Request | None
     after: Request
     events: tuple[Event, ...] = field(default=())
     session: Session | None = None
+    charge: Charge | None = None
 
     def then(
         self,
@@ -270,4 +275,4 @@ class Change:
         """The same transition with one more event, and with `changed` fields of the request."""
         event = next_event(self.after.head, kind, at, actor, details)
         after = replace(self.after, version=event.seq, head_hash=event.hash, **changed)
-        return Change(self.before, after, (*self.events, event), session or self.session)
+        return Change(self.before, after, (*self.events, event), session or self.session, self.charge)

@@ -6,9 +6,9 @@ Deny beats allow; the order of rules does not matter; every allowing rule that a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chalicelib.core import extension
@@ -16,7 +16,9 @@ from chalicelib.core.catalogue import BreakGlass, Catalogue, Effect, Role, Rule,
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import FieldError, Invalid, NotEligible, Refusal, TooLong
 from chalicelib.core.request import Link
-from chalicelib.core.times import spoken
+from chalicelib.core.times import spoken, stamp
+
+FROZEN = "The catalogue is frozen: nothing is approved or lent until `freeze` is taken out of it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +129,7 @@ def not_eligible(role_name: str) -> NotEligible:
 def refuse_where_frozen(catalogue: Catalogue) -> None:
     """Raises NotEligible where the catalogue is frozen: asked before anything is approved or lent."""
     if catalogue.frozen:
-        raise NotEligible(
-            "The catalogue is frozen: nothing is approved or lent until `freeze` is taken out of it. You may ask."
-        )
+        raise NotEligible(f"{FROZEN} You may ask.")
 
 
 def ways_in(catalogue: Catalogue, principal: Principal, role_name: str) -> tuple[Rule, ...]:
@@ -138,6 +138,21 @@ def ways_in(catalogue: Catalogue, principal: Principal, role_name: str) -> tuple
         return _allowing(catalogue, principal, role_name)[1]
     except NotEligible:
         return ()
+
+
+def lending_first(rules: Sequence[Rule], at: datetime) -> list[Rule]:
+    """Those of the rules that lend first from that instant on: at once, where any does.
+
+    A rule that is closed must not stand in for one that lends, only because it asks for fewer approvals.
+    """
+    begins = {rule.name: lends_from(rule, at) for rule in rules}
+    first = min(begins.values())
+    return [rule for rule in rules if begins[rule.name] == first]
+
+
+def lends_from(rule: Rule, at: datetime) -> datetime:
+    """The first instant from `at` on at which the rule's hours let it lend."""
+    return at if rule.hours is None or rule.hours.closing(at) else rule.hours.opening(at)
 
 
 def objection(rule: Rule, principal: Principal, terms: Terms) -> Objection | None:
@@ -157,7 +172,8 @@ def ticket_fits(pattern: str, ticket: str | None) -> bool:
 
 def _nearest(rules: Iterable[Rule], objections: dict[str, Objection | None], terms: Terms) -> Refusal:
     """The refusal that the caller can mend with the least: a shorter duration, then a ticket, then a second factor."""
-    by_objection = {objections[rule.name]: rule for rule in sorted(rules, key=lambda rule: rule.max_duration)}
+    longest_first = sorted(rules, key=lambda rule: (-rule.max_duration, rule.name))
+    by_objection = {objections[rule.name]: rule for rule in reversed(longest_first)}
     if rule := by_objection.get(Objection.DURATION):
         assert terms.duration is not None
         more = " for this extension" if terms.link else ""
@@ -180,12 +196,17 @@ class Considered:
     why: str
 
 
-def explain(catalogue: Catalogue, principal: Principal, terms: Terms) -> tuple[Considered, ...]:
-    """What every rule that covers the role says to the ask, in the file's order. For operators: it shows all rules."""
-    return tuple(_considered(rule, principal, terms) for rule in catalogue.rules_about(terms.role))
+def explain(catalogue: Catalogue, principal: Principal, terms: Terms, at: datetime) -> tuple[Considered, ...]:
+    """What every rule that covers the role says to the ask, in the file's order. For operators: it shows all rules.
+
+    at: when the access would be used; hours are told as they are then.
+    """
+    return tuple(
+        _considered(rule, principal, terms, at, frozen=catalogue.frozen) for rule in catalogue.rules_about(terms.role)
+    )
 
 
-def _considered(rule: Rule, principal: Principal, terms: Terms) -> Considered:
+def _considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, *, frozen: bool) -> Considered:
     if lacking := rule.who.lacks(principal):
         return Considered(rule, False, f"{rule.name!r} is not for this caller: it {lacking}.")
     if rule.effect is Effect.DENY:
@@ -195,7 +216,18 @@ def _considered(rule: Rule, principal: Principal, terms: Terms) -> Considered:
             return Considered(rule, False, hindrance)
         [rule] = extension.extending([rule], terms.link)
     found = objection(rule, principal, terms)
-    return Considered(rule, found is None, _verdict(rule, found, terms))
+    guards = " ".join(["", *_guards(rule, at), *([FROZEN] if frozen else [])]) if found is None else ""
+    return Considered(rule, found is None, _verdict(rule, found, terms) + guards)
+
+
+def _guards(rule: Rule, at: datetime) -> Iterator[str]:
+    """What bounds the lending of a rule that admits an ask, beside its own length."""
+    if rule.max_per_day is not None:
+        yield f"It lends {spoken(rule.max_per_day)} a day (UTC) of the same role at most."
+    if rule.hours is not None:
+        closing = rule.hours.closing(at)
+        when = f"until {stamp(closing)}" if closing else f"next from {stamp(rule.hours.opening(at))}"
+        yield f"It lends in its hours only, {rule.hours}: {when}."
 
 
 def _verdict(rule: Rule, found: Objection | None, terms: Terms) -> str:

@@ -35,6 +35,7 @@ from chalicelib.core.refusals import (
     NotPending,
     NotYours,
     PassAsksForPass,
+    QuotaUsed,
     Refusal,
     ReviewOverdue,
     StsRefused,
@@ -111,9 +112,17 @@ class OpenEndpoint:
 GATE_REFUSES = (Unauthenticated, PassAsksForPass, GroupsOverage, Unavailable, Invalid)
 BODY_REFUSES = (TooLarge, UnsupportedMediaType)
 DECISION_REFUSES = (NotFound, MayNotApprove, NotPending, ChangedMeanwhile)
-LENDING_REFUSES = (NotYours, NotActive, NotEligible, TooManySessions, StsRefused)
+LENDING_REFUSES = (NotYours, NotActive, NotEligible, QuotaUsed, TooManySessions, StsRefused)
 EXTENDING_REFUSES = (NotFound, NotYours, NotActive, AlreadyExtended, ChangedMeanwhile)
-ASKING_REFUSES = (NotEligible, IdempotencyKeyReused, TooManyOpen, ReviewOverdue, TooLong, *EXTENDING_REFUSES)
+ASKING_REFUSES = (
+    NotEligible,
+    IdempotencyKeyReused,
+    TooManyOpen,
+    QuotaUsed,
+    ReviewOverdue,
+    TooLong,
+    *EXTENDING_REFUSES,
+)
 
 
 def health(catalogue: Catalogue | None) -> views.HealthView:

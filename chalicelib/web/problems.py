@@ -30,6 +30,7 @@ STATUS: Mapping[type[Refusal], int] = {
     refusals.IdempotencyKeyReused: 409,
     refusals.AlreadyExtended: 409,
     refusals.TooManyOpen: 409,
+    refusals.QuotaUsed: 409,
     refusals.ReviewOverdue: 409,
     refusals.AlreadyReviewed: 409,
     refusals.TooLarge: 413,

@@ -117,7 +117,10 @@ class ExtensionsView(Out):
 
 
 class TermsView(Out):
-    """One rule's terms for a role: how long, after which approvals ([]: at once), in which hours (left out: always)."""
+    """One rule's terms for a role: how long, after which approvals ([]: at once), in which hours (left out: always).
+
+    max_per_day_seconds: how long you may hold the role by this rule in a day of UTC's; left out: days are not counted.
+    """
 
     rule: str
     max_duration_seconds: int
@@ -126,20 +129,22 @@ class TermsView(Out):
     ticket: str | None = None
     hours: str | None = None
     extensions: ExtensionsView | None = None
+    max_per_day_seconds: int | None = None
 
     @classmethod
     def of(cls, rule: Rule) -> TermsView:
-        told: dict[str, Any] = {
+        optional: dict[str, Any] = {
             "ticket": rule.ticket,
             "hours": str(rule.hours) if rule.hours else None,
             "extensions": ExtensionsView.of(rule.extensions) if rule.extensions else None,
+            "max_per_day_seconds": int(rule.max_per_day.total_seconds()) if rule.max_per_day else None,
         }
         return cls(
             rule=rule.name,
             max_duration_seconds=int(rule.max_duration.total_seconds()),
             stages=StageView.unfilled(rule.stages),
             mfa=rule.require_mfa,
-            **{name: value for name, value in told.items() if value is not None},
+            **{name: value for name, value in optional.items() if value is not None},
         )
 
 
@@ -172,7 +177,7 @@ class RoleView(Out):
     @classmethod
     def of(cls, item: Requestable) -> RoleView:
         role = item.role
-        terms = [TermsView.of(rule) for rule in item.rules]
+        [TermsView.of(rule) for rule in item.rules]
         return cls(
             role=role.name,
             account=role.account.name,
@@ -180,7 +185,7 @@ class RoleView(Out):
             role_arn=role.arn,
             require_scope=role.require_scope,
             scopes=[ScopeView(name=s.name, parameters=dict(s.parameters)) for s in role.scopes.values()],
-            terms=terms,
+            terms=[TermsView.of(rule) for rule in item.rules],
             **({"break_glass": _glass(item.glass)} if item.glass else {}),
         )
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.broker import asking
-from chalicelib.broker.asking import KEY_LASTS, MAX_OPEN, IdempotencyKey
+from chalicelib.broker.asking import KEY_LASTS, IdempotencyKey
 from chalicelib.core.catalogue import Rule, Who
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.ledger import commitment
@@ -148,7 +148,7 @@ def test_a_key_is_forgotten_after_a_day_to_the_second() -> None:
 
 def test_nobody_has_more_open_requests_than_the_quota_and_time_frees_them() -> None:
     stage = Stage()
-    for _ in range(MAX_OPEN):
+    for _ in range(CATALOGUE.quotas.open_requests):
         stage.asked(CAROL)
     with pytest.raises(TooManyOpen):
         stage.asked(CAROL)

@@ -213,7 +213,7 @@ def test_given_the_scope_changed_since_the_approval_then_what_was_approved_is_no
     changed = replace(role.scopes["one-bucket"], policy=wider)
     before = stage.catalogue
     stage.catalogue = with_role("data-export", scopes={"one-bucket": changed})
-    with pytest.raises(NotEligible, match="scope was changed"):
+    with pytest.raises(NotEligible, match="scope 'one-bucket' was changed"):
         stage.lent(request, ALICE)
     stage.catalogue = before
     stage.lent(request, ALICE)

@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.broker import asking, deciding, ending, sweeping
-from chalicelib.broker.asking import MAX_OPEN
 from chalicelib.broker.sweeping import MOST, SETTLES, WITHIN, Outcome
 from chalicelib.core.life import Expired, State, Status
 from chalicelib.core.refusals import NotActive, NotCancellable, NotPending, TooManyOpen, Unavailable
@@ -16,7 +15,7 @@ from chalicelib.core.request import Request
 from tests.broker.test_faults import Crash, Fault, Wire
 from tests.builders import HOUR, NOW, SECOND, a_submission
 from tests.people import ALICE, CAROL, FRANK
-from tests.stage import Stage, an_ask
+from tests.stage import CATALOGUE, Stage, an_ask
 
 SANDBOX = an_ask("sandbox-admin")
 ANNOUNCED = ("request.expired", "request.ended")
@@ -124,7 +123,7 @@ def test_nobody_can_do_after_the_announcement_what_they_could_not_before_it() ->
 
 def test_the_quota_is_freed_by_the_clock_and_not_by_the_announcement() -> None:
     stage = Stage()
-    for _ in range(MAX_OPEN):
+    for _ in range(CATALOGUE.quotas.open_requests):
         stage.asked()
     stage.pass_time(8 * HOUR - SECOND)
     sweep(stage)
@@ -134,7 +133,7 @@ def test_the_quota_is_freed_by_the_clock_and_not_by_the_announcement() -> None:
     assert stage.asked()
     stage.pass_time(SETTLES)
     sweep(stage)
-    for _ in range(MAX_OPEN - 1):
+    for _ in range(CATALOGUE.quotas.open_requests - 1):
         stage.asked()
     with pytest.raises(TooManyOpen):
         stage.asked()

@@ -29,6 +29,7 @@ from chalicelib.core.catalogue import (
 )
 from chalicelib.core.catalogue_file import CatalogueMistakes, Mistake, read_catalogue
 from chalicelib.core.principal import Kind
+from chalicelib.core.quotas import Quotas
 
 HUB = "123456789012"
 POLICY = """{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject",\
@@ -301,7 +302,6 @@ BROKEN: list[tuple[str, str, str, str]] = [
     # what is not built yet
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nfreeze = []', f"{SRE}.freeze", "not a key"),
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nnotify = "#sre"', f"{SRE}.notify", "not built yet"),
-    ('roles = ["payments-*"]', 'roles = ["payments-*"]\nmax_per_day = 3', f"{SRE}.max_per_day", "not built yet"),
     ("[auditors]", "[directories.x]\n[auditors]", "directories", "not built yet"),
     ("[auditors]", "[organization]\n[auditors]", "organization", "not built yet"),
     ('via = "role"', 'via = "oidc"', "roles.reader.via", "not built yet"),
@@ -320,6 +320,31 @@ BROKEN: list[tuple[str, str, str, str]] = [
         )
     ),
     ('effect = "deny"', 'effect = "deny"\nextensions = { max = 1 }', f"{NEVER}.extensions", "a deny has only"),
+    # quotas
+    ('roles = ["reader@*"]', 'roles = ["reader@*"]\nmax_per_day = 13', f"{ROBOT}.max_per_day", "a text in quotes"),
+    ('roles = ["reader@*"]', 'roles = ["reader@*"]\nmax_per_day = "13"', f"{ROBOT}.max_per_day", "not a length"),
+    *(
+        ('roles = ["reader@*"]', f'roles = ["reader@*"]\nmax_per_day = "{given}"', f"{ROBOT}.max_per_day", message)
+        for given, message in (
+            ("11h", "is 11 h: it must be between 12 h and 24 h"),  # max_duration: no such window would ever fit
+            ("43199s", "it must be between 12 h and 24 h"),
+            ("25h", "it must be between 12 h and 24 h"),
+        )
+    ),
+    ('roles = ["payments-*"]', 'roles = ["payments-*"]\nmax_per_day = "4h"', f"{SRE}.max_per_day", "without approval"),
+    *(
+        ("[auditors]", f"[quotas]\n{given}\n[auditors]", f"quotas.{place}", message)
+        for given, place, message in (
+            ("open_requests = 0", "open_requests", "at least 1"),
+            ("open_requests = 101", "open_requests", "at most 100"),
+            ("open_requests = true", "open_requests", "a whole number"),
+            ("break_glass_per_day = 0", "break_glass_per_day", "at least 1"),
+            ("break_glass_per_day = 101", "break_glass_per_day", "at most 100"),
+            ('break_glass_per_day = "5"', "break_glass_per_day", "a whole number"),
+            ("open_request = 5", "open_request", "not a key that Daypass knows"),
+        )
+    ),
+    ('\n[[issuers]]\nname = "people"', 'quotas = 5\n[[issuers]]\nname = "people"', "quotas", "must be a table"),
     # hours and freeze
     ('\n[[issuers]]\nname = "people"', 'freeze = "yes"\n[[issuers]]\nname = "people"', "freeze", "true or false"),
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nhours = "9-17"', f"{SRE}.hours", "must be a table"),
@@ -593,13 +618,29 @@ def test_extensions_are_read_with_stages_of_their_own(most):
     assert read(GOOD).rules[0].extensions is None
 
 
-def test_a_deny_has_no_hours():
-    hours = 'hours = { days = "mon", from = "08:00", to = "09:00", zone = "UTC" }'
-    [mistake] = mistakes_in(changed('effect = "deny"', f'effect = "deny"\n{hours}'))
+@pytest.mark.parametrize(
+    "term", ['hours = { days = "mon", from = "08:00", to = "09:00", zone = "UTC" }', 'max_per_day = "4h"']
+)
+def test_a_deny_has_neither_hours_nor_a_limit_a_day(term):
+    [mistake] = mistakes_in(changed('effect = "deny"', f'effect = "deny"\n{term}'))
     assert (mistake.place, mistake.message) == (
-        'rules[2] "contractors never".hours',
+        f'rules[2] "contractors never".{term.split()[0]}',
         "a deny has only name, who and roles",
     )
+
+
+def test_quotas_are_read_each_with_a_value_of_its_own_where_it_is_left_out():
+    assert read(GOOD).quotas == Quotas(open_requests=20, break_glass_per_day=5)
+    assert read(changed("[auditors]", "[quotas]\nopen_requests = 100\n[auditors]")).quotas == Quotas(open_requests=100)
+    both = "[quotas]\nopen_requests = 1\nbreak_glass_per_day = 2\n[auditors]"
+    assert read(changed("[auditors]", both)).quotas == Quotas(open_requests=1, break_glass_per_day=2)
+
+
+@pytest.mark.parametrize(("given", "hours"), [("12h", 12), ("720m", 12), ("24h", 24), ("1d", 24)])
+def test_a_rule_without_approvals_may_lend_so_much_a_day(given, hours):
+    rule = read(changed('roles = ["reader@*"]', f'roles = ["reader@*"]\nmax_per_day = "{given}"')).rules[1]
+    assert rule.max_per_day == timedelta(hours=hours)
+    assert read(GOOD).rules[1].max_per_day is None
 
 
 @pytest.mark.parametrize("freeze", ["true", "false"])
@@ -614,7 +655,7 @@ def test_given_many_mistakes_when_read_then_all_are_told_a_line_each():
         .replace('role_name = "daypass/Admin"', 'role_name = "Admin"\nhours = "9-17"')
         .replace('account = "payments-prod"', 'account = "nowhere"')
         .replace(SRE_WHO, "who = {}\nfreeze = true")
-        .replace('roles = ["reader@*"]', 'roles = ["writer@*"]\nmax_per_day = 3')
+        .replace('roles = ["reader@*"]', 'roles = ["writer@*"]\nmax_per_day = "3h"\nextension = 1')
         .replace('expect = "auto-approved"', 'expect = "yes"')
     )
     mistakes = mistakes_in(text)
@@ -625,6 +666,7 @@ def test_given_many_mistakes_when_read_then_all_are_told_a_line_each():
         f"{ADMIN}.account",
         f"{SRE}.freeze",
         f"{SRE}.who",
+        f"{ROBOT}.extension",
         f"{ROBOT}.max_per_day",
         f"{ROBOT}.roles[0]",
         "tests[1].expect",

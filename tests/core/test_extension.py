@@ -98,7 +98,7 @@ def test_a_rule_that_does_not_extend_so_far_says_why(changed: dict[str, Any], li
     assert words in (hindrance(rule, place) or "")
     assert words in why(rule, link=place)
     catalogue = Catalogue(digest="d", roles=CATALOGUE.roles, rules=(rule,))
-    [considered] = explain(catalogue, SRE, Terms("payments-admin", HOUR, None, place))
+    [considered] = explain(catalogue, SRE, Terms("payments-admin", HOUR, None, place), NOW)
     assert (considered.matches, words in considered.why) == (False, True)
 
 
@@ -113,7 +113,7 @@ def test_of_two_rules_the_one_that_extends_admits() -> None:
     catalogue = Catalogue(digest="d", roles=CATALOGUE.roles, rules=(other, a_rule()))
     decision = decide(catalogue, SRE, Terms("payments-admin", HOUR, None, a_link()))
     assert [rule.name for rule in decision.rules] == ["sre"]
-    assert [told.matches for told in explain(catalogue, SRE, Terms("payments-admin", HOUR, None, a_link()))] == [
+    assert [told.matches for told in explain(catalogue, SRE, Terms("payments-admin", HOUR, None, a_link()), NOW)] == [
         False,
         True,
     ]

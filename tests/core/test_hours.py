@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chalicelib.core.hours import DAYS, Hours
@@ -25,6 +25,7 @@ ZONES = (
     "Asia/Kolkata",
     "Australia/Lord_Howe",  # by half an hour
     "Antarctica/Troll",  # by two
+    "America/Nuuk",  # leaves out the last hour of a day
 )
 zones = st.sampled_from(ZONES).map(ZoneInfo)
 # Two years by the minute: every zone's clock is set in them.
@@ -106,6 +107,44 @@ def test_whatever_the_zone_and_day_hours_end_after_now_at_what_its_clock_shows(n
     shown = (datetime.combine(there.date(), time()) + closes).replace(tzinfo=zone)
     if shown.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == shown.replace(tzinfo=None):  # not left out
         assert closing.astimezone(zone).replace(tzinfo=None) == shown.replace(tzinfo=None)
+
+
+@pytest.mark.parametrize(
+    ("now", "opening"),
+    [
+        ("2026-11-23T06:59:59", "2026-11-23T07:00:00"),  # a Monday, in a second
+        ("2026-11-23T07:00:00", "2026-11-24T07:00:00"),  # it has begun: the next one
+        ("2026-11-27T17:00:00", "2026-11-30T07:00:00"),  # over the weekend
+        ("2026-12-31T17:00:00", "2027-01-01T07:00:00"),  # over the year's end
+        ("2026-03-27T17:00:00", "2026-03-30T06:00:00"),  # into summer time
+        ("2026-10-23T17:00:00", "2026-10-26T07:00:00"),  # out of it
+    ],
+)
+def test_hours_open_next_when_the_zones_clock_shows_it(now: str, opening: str) -> None:
+    assert at(8, 18, days=DAYS[:5]).opening(utc(now)) == utc(opening)
+
+
+def test_hours_that_setting_the_clock_swallows_open_a_week_later() -> None:
+    """29 March 2026, Berlin: from 02:30, which would be 03:30, to 03:00 there is no time at all."""
+    early_on_sundays = at(2, 3, minutes=30, days=["sun"])
+    assert early_on_sundays.opening(utc("2026-03-22T12:00:00")) == utc("2026-04-05T00:30:00")
+
+
+@given(now=moments, zone=zones, opens=times, closes=times, days=st.frozensets(st.sampled_from(DAYS), min_size=1))
+def test_whatever_the_zone_and_day_hours_open_after_now_and_never_in_between(now, zone, opens, closes, days) -> None:
+    assume(opens < closes)
+    hours = Hours(days=days, opens=opens, closes=closes, zone=zone)
+    opening = hours.opening(now)
+    assert now < opening <= now + timedelta(days=15)
+    assert hours.closing(opening) is not None
+    whole_days = (opens, closes) == (timedelta(0), timedelta(hours=24))
+    assert hours.closing(opening - SECOND) is None or whole_days  # one after another
+    if (closing := hours.closing(now)) is None:
+        looked_at = {now + (opening - now) / 24 * part for part in range(24)} | {opening - SECOND}
+        assert not any(map(hours.closing, looked_at))
+        assert hours.opening(opening - SECOND) == opening
+    else:
+        assert opening >= closing
 
 
 def test_zones_are_there_also_on_a_machine_that_brings_none_as_lambda_may() -> None:

@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.catalogue import Account, Catalogue, Effect, Role, Rule, Stage, Who
+from chalicelib.core.hours import DAYS, Hours
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import Invalid, NotEligible, Refusal, TooLong
-from chalicelib.core.rules import Terms, decide, explain, ways_in
+from chalicelib.core.rules import FROZEN, Terms, decide, explain, ways_in
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -118,7 +121,7 @@ def test_explain_tells_of_every_rule_that_covers_the_role() -> None:
         an_allow("elsewhere", roles=("data-export",)),
         a_deny(of("contractors")),
     )
-    told = {considered.rule.name: considered for considered in explain(catalogue, a_person("sre"), asking())}
+    told = {considered.rule.name: considered for considered in explain(catalogue, a_person("sre"), asking(), NOON)}
     assert {name: considered.matches for name, considered in told.items()} == {
         "fits": True,
         "not for me": False,
@@ -128,6 +131,37 @@ def test_explain_tells_of_every_rule_that_covers_the_role() -> None:
     assert "2 approvals" in told["fits"].why
     assert "dbas" in told["not for me"].why
     assert "30 min" in told["too short"].why
+
+
+def test_explain_tells_when_a_rule_lends_how_much_a_day_and_that_the_catalogue_is_frozen() -> None:
+    office = Hours(days=frozenset(DAYS[:5]), opens=8 * HOUR, closes=18 * HOUR, zone=ZoneInfo("Europe/Berlin"))
+    rule = an_allow(hours=office, max_per_day=6 * HOUR)
+
+    def why(at: datetime, **changed: Any) -> str:
+        catalogue = replace(a_catalogue(rule), **changed)
+        [considered] = explain(catalogue, a_person("sre"), asking(), at)
+        return considered.why
+
+    assert why(NOON) == (
+        "'sre' admits this without an approval, up to 4 h. It lends 6 h a day (UTC) of the same role at most. "
+        "It lends in its hours only, mon,tue,wed,thu,fri 08:00-18:00 Europe/Berlin: until 2026-11-23T17:00:00Z."
+    )
+    assert why(NOON + 5 * HOUR).endswith("Berlin: next from 2026-11-24T07:00:00Z.")
+    assert why(NOON, frozen=True).endswith("Z. " + FROZEN)
+
+
+def test_explain_tells_nothing_of_hours_where_a_rule_does_not_admit_the_ask() -> None:
+    office = Hours(days=frozenset(DAYS), opens=8 * HOUR, closes=9 * HOUR, zone=ZoneInfo("UTC"))
+    catalogue = replace(a_catalogue(an_allow(hours=office)), frozen=True)
+    [considered] = explain(catalogue, a_person("sre"), asking(duration=5 * HOUR), NOON)
+    assert considered.why == "'sre' allows 4 h, 5 h asked."
+
+
+def test_of_rules_that_are_equally_long_the_first_by_name_is_named_in_whatever_order_they_stand() -> None:
+    rules = [an_allow(name, max_duration=HOUR) for name in ("b", "a", "c")]
+    for order in permutations(rules):
+        with pytest.raises(TooLong, match=r"1 h allowed by rule 'a'"):
+            decide(a_catalogue(*order), a_person("sre"), asking(duration=3 * HOUR))
 
 
 GROUPS = ("sre", "leads", "contractors", "oncall")
@@ -219,7 +253,7 @@ def test_the_index_finds_what_a_look_at_every_rule_finds(rules, person, terms) -
 
 @given(rule_lists, people, asks)
 def test_explain_and_decide_agree(rules, person, terms) -> None:
-    told = explain(a_catalogue(*rules), person, terms)
+    told = explain(a_catalogue(*rules), person, terms, NOON)
     denied = any(considered.matches and considered.rule.effect is Effect.DENY for considered in told)
     admitted = {c.rule.name for c in told if c.matches and c.rule.effect is Effect.ALLOW}
     expected = frozenset() if denied or terms.role not in ROLES else admitted

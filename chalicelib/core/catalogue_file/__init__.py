@@ -16,6 +16,7 @@ from chalicelib.core.catalogue_file.people import People
 from chalicelib.core.catalogue_file.roles import read_accounts, read_roles
 from chalicelib.core.catalogue_file.rules import RoleNames, read_rules
 from chalicelib.core.catalogue_file.shape import ExampleShape, shaped
+from chalicelib.core.quotas import Quotas
 
 __all__ = ["CatalogueMistakes", "Mistake", "read_catalogue"]
 
@@ -56,6 +57,7 @@ def read_catalogue(text: str, *, hub_account: str, partition: str = "aws", local
         rules=rules,
         auditors=auditors,
         frozen=file.freeze,
+        quotas=Quotas(**file.quotas.model_dump()),
         examples=examples,
     )
 

@@ -14,6 +14,7 @@ from chalicelib.core.catalogue_file.mistakes import Say, entry, length, regular_
 from chalicelib.core.catalogue_file.people import People
 from chalicelib.core.catalogue_file.shape import BreakGlassShape, ExtensionsShape, RuleShape, StageShape
 from chalicelib.core.patterns import glob, literal_prefix
+from chalicelib.core.quotas import A_DAY
 
 SHORTEST_WINDOW = timedelta(seconds=60)
 LONGEST_WINDOW = timedelta(hours=12)
@@ -62,7 +63,7 @@ def _rule(shape: RuleShape, place: str, people: People, names: RoleNames, say: S
     rule = Rule(name=shape.name, who=people.who(shape.who, f"{place}.who", say), roles=shape.roles)
     if shape.effect == "allow":
         return _with_terms(rule, shape, place, people, say)
-    for term in ("max_duration", "approvals", "require", "break_glass", "hours", "extensions"):
+    for term in ("max_duration", "approvals", "require", "break_glass", "hours", "extensions", "max_per_day"):
         if getattr(shape, term) is not None:
             say(f"{place}.{term}", "a deny has only name, who and roles")
     return replace(rule, effect=Effect.DENY)
@@ -71,15 +72,17 @@ def _rule(shape: RuleShape, place: str, people: People, names: RoleNames, say: S
 def _with_terms(rule: Rule, shape: RuleShape, place: str, people: People, say: Say) -> Rule:
     ticket = shape.require.ticket if shape.require else None
     glass, extensions = shape.break_glass, shape.extensions
+    longest = _window(shape.max_duration, f"{place}.max_duration", say)
     return replace(
         rule,
-        max_duration=_window(shape.max_duration, f"{place}.max_duration", say),
+        max_duration=longest,
         stages=_stages(shape.approvals, f"{place}.approvals", people, say),
         require_mfa=bool(shape.require and shape.require.mfa),
         ticket=regular_expression(ticket, f"{place}.require.ticket", say) if ticket else None,
         break_glass=_break_glass(glass, f"{place}.break_glass", people, say) if glass else None,
         hours=read_hours(shape.hours, f"{place}.hours", say) if shape.hours else None,
         extensions=_extensions(extensions, f"{place}.extensions", people, say) if extensions else None,
+        max_per_day=_per_day(shape, f"{place}.max_per_day", longest, say),
     )
 
 
@@ -91,6 +94,16 @@ def _stages(shapes: Sequence[StageShape] | None, place: str, people: People, say
     if shapes is None:
         say(place, "is missing: write [] where none is due")
     return tuple(_stage(stage, f"{place}[{number}]", people, say) for number, stage in enumerate(shapes or ()))
+
+
+def _per_day(shape: RuleShape, place: str, longest: timedelta, say: Say) -> timedelta | None:
+    """How long one person may hold a role by the rule in a day: max_duration at least, so that every window fits."""
+    if shape.max_per_day is None:
+        return None
+    if shape.approvals:
+        say(place, "counts what is held without approval, and this rule asks for approvals: leave it out")
+        return None
+    return length(shape.max_per_day, place, say, least=longest, most=A_DAY)
 
 
 def _stage(shape: StageShape, place: str, people: People, say: Say) -> Stage:

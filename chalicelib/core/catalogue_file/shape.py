@@ -9,10 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from chalicelib.core.catalogue_file.mistakes import Say, below, entry
+from chalicelib.core.quotas import Quotas
 
 Text = Annotated[str, Field(min_length=1)]
 # strict=False lets a TOML array be a tuple; its items stay strict.
 Texts = Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
+Quota = Annotated[int, Field(ge=1, le=100)]
+_OURS = Quotas()
 
 
 class Shape(BaseModel):
@@ -105,6 +108,12 @@ class RuleShape(Shape):
     break_glass: BreakGlassShape | None = None
     hours: HoursShape | None = None
     extensions: ExtensionsShape | None = None
+    max_per_day: Text | None = None
+
+
+class QuotasShape(Shape):
+    open_requests: Quota = _OURS.open_requests
+    break_glass_per_day: Quota = _OURS.break_glass_per_day
 
 
 class ExampleWhoShape(Shape):
@@ -131,6 +140,7 @@ class FileShape(Shape):
     """None stands for an entry that is there and has not the shape of one."""
 
     freeze: bool = False
+    quotas: QuotasShape = QuotasShape()
     issuers: Annotated[tuple[IssuerShape | None, ...], Field(strict=False)] = ()
     accounts: dict[str, AccountShape | None] = Field(default_factory=dict)
     roles: dict[str, RoleShape | None] = Field(default_factory=dict)
@@ -140,8 +150,10 @@ class FileShape(Shape):
 
 
 _NOT_YET = frozenset(
-    {"notify", "max_per_day", "directories", "organization"}
-)  # designed, not built: passing over `max_per_day` would give access
+    {"notify", "directories", "organization"}
+)  # designed, not built: passing over one of them could give access
+
+_ONE_ENTRY = ("auditors", "quotas")
 
 _SENTENCES = {
     "missing": "is missing",
@@ -199,7 +211,7 @@ def _leave_out(raw: dict[str, Any], loc: Sequence[str | int], kind: str) -> None
             part = part and part[key]
         if part:
             part.pop(loc[-1], None)
-    elif len(loc) > 1 and loc[0] != "auditors":
+    elif len(loc) > 1 and loc[0] not in _ONE_ENTRY:
         raw[str(loc[0])][loc[1]] = None
     else:
         raw.pop(str(loc[0]), None)
