@@ -27,6 +27,7 @@ from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.policy_grammar import VERSION, minified
 from chalicelib.core.request import Covers
 from chalicelib.log import log
+from chalicelib.metrics import Metric, count
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -160,7 +161,7 @@ def _ours(names: Iterable[str]) -> Iterator[Standing]:
 
 @contextmanager
 def _told(cut: Cut) -> Iterator[None]:
-    """AWS's no or silence as CannotDeny, and as a line in the log and a metric for an alarm."""
+    """AWS's no or silence as CannotDeny, told in the log too, and counted."""
     try:
         yield
     except ParamValidationError:
@@ -171,6 +172,7 @@ def _told(cut: Cut) -> Iterator[None]:
 
 def _cannot(cut: Cut, code: str) -> CannotDeny:
     log.error("deny_not_settled", extra={"request_id": cut.request_id, "role_arn": cut.role_arn, "code": code})
+    count(Metric.DENY_NOT_SETTLED)
     advice = _SAID.get(code, "whether it was done is not known")
     return CannotDeny(f"{code}: {advice.format(revoker=_revoker(cut.role_arn), role=cut.role_arn)}.", code)
 

@@ -17,8 +17,8 @@ from chalicelib.core.request import Covers
 LIMIT = 10_240
 
 
-def says(code: str, status: int = 400) -> ClientError:
-    answer: Any = {"Error": {"Code": code, "Message": "…"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+def says(code: str, status: int = 400, message: str = "…") -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(answer, "…")
 
 

@@ -13,6 +13,7 @@ from chalicelib.web.problems import STATUS
 from tests.builders import HOUR
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK
 from tests.stage import CATALOGUE, with_rules
+from tests.watching import counted
 from tests.web.api import ASK, SANDBOX, Api
 
 REQUEST_KEYS = {
@@ -154,6 +155,32 @@ def test_the_story_ask_approve_fetch_return() -> None:
         "request.submitted", "request.approved", "session.issuing", "session.issued", "request.returned",
     ]  # fmt: skip
     assert set(events[0]) == {"seq", "type", "at", "actor", "details", "prev_hash", "hash"}
+
+
+@pytest.mark.parametrize(
+    ("ask", "metrics"),
+    [
+        (lambda api: api.call("GET", "/v1/me"), {}),
+        (lambda api: api.call("GET", "/v1/me", who=None), {"Refusals slug=unauthenticated": 1}),
+        (lambda api: api.call("GET", "/v1/requests/x"), {"Refusals slug=not-found": 1}),
+        (
+            lambda api: (api.stage.lender.refuse_next(), api.call("POST", "/v1/credentials", SANDBOX, who=ALICE)),
+            {"Refusals slug=sts-refused": 1, "StsRefused": 1},
+        ),
+        (
+            lambda api: (
+                api.call("POST", "/v1/requests", FIRE),
+                api.stage.pass_time(24 * HOUR),
+                api.call("POST", "/v1/requests", FIRE),
+            ),
+            {"Refusals slug=review-overdue": 1, "ReviewOverdue": 1},
+        ),
+    ],
+)
+def test_every_refusal_is_counted_by_its_slug_and_some_by_themselves(ask, metrics, capsys) -> None:
+    api = Api()
+    ask(api)
+    assert counted(capsys.readouterr().out) == metrics
 
 
 def test_revoking_answers_with_what_is_known_of_the_live_sessions() -> None:
