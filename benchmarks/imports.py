@@ -20,6 +20,9 @@ CASES = {
         {
             "control": "pass",
             "aws_lambda_powertools": "from aws_lambda_powertools import Logger; Logger(service='x')",
+            "aws_lambda_powertools, and its metrics": (
+                "from aws_lambda_powertools import Logger, single_metric; Logger(service='x')"
+            ),
             "structlog": "import structlog",
             "ulid": "from ulid import ULID",
             "jwt": "import jwt",

@@ -15,7 +15,6 @@ from chalicelib import settings
 from chalicelib.aws.clients import sts_client
 from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.sts import StsLender
-from chalicelib.aws.table import Table
 from chalicelib.broker import sweeping
 from chalicelib.broker.ports import World
 from chalicelib.broker.sweeping import Outcome
@@ -27,6 +26,8 @@ from chalicelib.identity import bearer, sigv4
 from chalicelib.identity.fetch import fetch
 from chalicelib.identity.keys import Keys
 from chalicelib.log import log
+from chalicelib.metrics import Metric, count
+from chalicelib.telling import ToldTable
 from chalicelib.web.gate import Gate
 from chalicelib.web.routes import Inside
 
@@ -54,7 +55,7 @@ def catalogue() -> Catalogue:
 def world() -> World:
     """One botocore session for the table, for STS and for the revoker."""
     ours = _settings()
-    table = Table(ours.table, region=ours.region)
+    table = ToldTable(ours.table, region=ours.region)
     lender = StsLender(sts_client(table.session, ours.region))
     return World(
         catalogue=catalogue,
@@ -95,6 +96,7 @@ def sweep() -> None:
     swept = sweeping.sweep(world())
     for request_id, error in swept.failures.items():
         log.error("announcement_failed", extra={"id": request_id}, exc_info=error)
+        count(Metric.ANNOUNCEMENT_FAILED)
     counts = {outcome.value: swept.outcomes[outcome] for outcome in Outcome}
     log.info("swept", extra={**counts, "finished": swept.finished})
 

@@ -28,6 +28,12 @@ _FOR_JSON: Final = frozenset(
     {"assumed_role_id", "comment_sha256", "reason_sha256", "role_arn", "session", "sts_region", "sts_request_id"}
 )
 
+# What a deny reached beyond the request, for want of room at its role.
+_ALSO_CUT: Final[Mapping[str, str]] = {
+    "person": "every other session that this person had at the role: its inline policies are nearly full",
+    "role": "EVERYBODY's sessions at the role: its inline policies are nearly full; whoever asks anew gets a new one",
+}
+
 Paint = Callable[[str, str], str]
 
 
@@ -205,17 +211,22 @@ def _session(session: Json) -> str:
 def _revocation(told: Json) -> list[tuple[str, str]]:
     """What is known of the sessions that were cut: a deny that is written takes AWS up to minutes to apply."""
     stopped = [("stopped", plain(told.get("stopped_at")))]
-    denies = [("deny", _deny(deny)) for deny in told.get("denies", [])]
+    denies = [line for deny in told.get("denies", []) for line in _deny(deny)]
     return [*stopped, *denies, *(("not cut", plain(arn)) for arn in told.get("not_covered", []))]
 
 
-def _deny(deny: Json) -> str:
+def _deny(deny: Json) -> list[tuple[str, str]]:
+    lines = [("deny", f"{_known(deny)}  {plain(deny.get('role_arn'))}")]
+    if others := _ALSO_CUT.get(str(deny.get("covers"))):
+        lines.append(("also cut", others))
+    return lines
+
+
+def _known(deny: Json) -> str:
     if deny.get("removed_at"):
-        known = f"removed at {plain(deny['removed_at'])}: its sessions are over"
-    else:
-        written = f"written at {plain(deny['written_at'])}" if deny.get("written_at") else "NOT known to be written"
-        known = f"{written} ({plain(deny['error'])})" if deny.get("error") else written
-    return f"{known}  {plain(deny.get('role_arn'))}"
+        return f"removed at {plain(deny['removed_at'])}: its sessions are over"
+    written = f"written at {plain(deny['written_at'])}" if deny.get("written_at") else "NOT known to be written"
+    return f"{written} ({plain(deny['error'])})" if deny.get("error") else written
 
 
 def _detail(value: object) -> str:

@@ -17,6 +17,7 @@ from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.request import (
     Approval,
     Change,
+    Covers,
     Deny,
     Link,
     Request,
@@ -190,6 +191,7 @@ denies = st.builds(
     role_arn=texts,
     due_at=st.none() | instants,
     written_at=st.none() | instants,
+    covers=st.sampled_from(Covers),
     error=st.none() | texts,
     removed_at=st.none() | instants,
 )

@@ -24,11 +24,12 @@ from chalicelib.broker.ports import (
     Secret,
     Stale,
 )
-from chalicelib.core import life
+from chalicelib.core import denies, life
+from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Event
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import StsRefused, Unavailable
-from chalicelib.core.request import Change, Request, Session
+from chalicelib.core.request import Change, Covers, Request, Session
 from chalicelib.core.session import SessionPlan
 from chalicelib.core.times import stamp
 
@@ -245,9 +246,13 @@ class FakeLender:
 
 @dataclass
 class FakeRevoker:
-    """`ports.Revoker` without IAM: which requests are denied at which role. `roles`: those there are."""
+    """`ports.Revoker` without IAM: which requests are denied at which role. `roles`: those there are.
+
+    covers: how wide its denies are; as the port has it, one that is wide stays until nobody needs it.
+    """
 
     roles: set[str]
+    covers: Covers = Covers.REQUEST
     denied: set[tuple[str, str]] = field(default_factory=set)
     _next: CannotDeny | None = None
     _effect: Effect = Effect.BEFORE
@@ -259,13 +264,15 @@ class FakeRevoker:
     def forget_what_was_told(self) -> None:
         self._next = None
 
-    def deny(self, role_arn: str, request_id: str) -> None:
-        with self._acting(role_arn):
-            self.denied.add((role_arn, request_id))
+    def deny(self, cut: Cut) -> Standing:
+        with self._acting(cut.role_arn):
+            self.denied.add((cut.role_arn, cut.request_id))
+        return denies.named(cut, self.covers)
 
-    def allow_again(self, role_arn: str, request_id: str) -> None:
-        with self._acting(role_arn):
-            self.denied.discard((role_arn, request_id))
+    def allow_again(self, cut: Cut, covers: Covers, now: datetime) -> None:
+        with self._acting(cut.role_arn):
+            if covers is Covers.REQUEST or denies.needless(denies.named(cut, covers), now):
+                self.denied.discard((cut.role_arn, cut.request_id))
 
     @contextmanager
     def _acting(self, role_arn: str) -> Iterator[None]:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from fnmatch import translate
 from typing import Any
+
+from chalicelib.core.times import read_stamp
 
 
 def allowed(policy: str, action: str, resource: str, now: datetime) -> bool:
@@ -20,6 +23,46 @@ def allowed(policy: str, action: str, resource: str, now: datetime) -> bool:
     ]
     effects = {statement["Effect"] for statement in matching}
     return effects == {"Allow"}
+
+
+def cut(policies: Iterable[str], session: Mapping[str, str]) -> bool:
+    """Whether a role's inline policies deny everything to a session, told by the condition keys that it carries.
+
+    Raises ValueError for any statement that is not a Deny on everything under conditions that are understood.
+    """
+    statements = [statement for policy in policies for statement in json.loads(policy)["Statement"]]
+    for statement in statements:
+        if {**statement, "Condition": None} != {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": None}:
+            raise ValueError(f"not a deny on everything: {statement}")
+    # Every one is looked at: what is not understood shall not hide behind one that matches.
+    cuts = [_all_hold(statement["Condition"], session) for statement in statements]
+    return any(cuts)
+
+
+def _all_hold(condition: Mapping[str, Mapping[str, str]], session: Mapping[str, str]) -> bool:
+    """All operators and all their keys have to hold; one whose key the session does not carry does not.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html.
+    """
+    if not condition or not all(condition.values()):
+        raise ValueError("a deny without a condition")
+    held = [
+        _compared(operator, session.get(key), value)
+        for operator, keys in condition.items()
+        for key, value in keys.items()
+    ]
+    return all(held)
+
+
+def _compared(operator: str, carried: str | None, value: str) -> bool:
+    match operator:
+        case "StringEquals":
+            return carried == value
+        case "DateLessThan":
+            instant = read_stamp(value)
+            return carried is not None and read_stamp(carried) < instant
+        case _:
+            raise ValueError(f"an operator that these tests do not know: {operator}")
 
 
 def _matches(statement: dict[str, Any], action: str, resource: str, now: datetime) -> bool:

@@ -64,12 +64,13 @@ def test_breaking_the_glass_takes_three_and_its_review_three(hub: Hub) -> None:
     assert review == {READ: 2, WRITE: 1}
 
 
-def test_revoking_takes_two_for_the_record_and_three_for_the_deny(hub: Hub) -> None:
+def test_revoking_takes_three_for_the_record_two_for_the_deny_and_two_to_see_how_full_the_role_is(hub: Hub) -> None:
     id = asking.ask(hub.world, CAROL, an_ask(), None).request.id
     deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
     lending.lend(hub.world, CAROL, id)
     calls = counted(hub, lambda: revoking.revoke(hub.world, FRANK, id, comment="no more"))
-    assert calls == {READ: 1, WRITE: 2, STS: 1, "PutRolePolicy": 1}
+    looks = {"ListRolePolicies": 1, "GetRolePolicy": 1}
+    assert calls == {READ: 1, WRITE: 2, STS: 1, "PutRolePolicy": 1, **looks}
 
 
 def test_revoking_what_was_not_used_takes_two(hub: Hub) -> None:

@@ -19,13 +19,18 @@ from chalicelib.core.session import SessionPlan
 from chalicelib.identity import bearer
 from chalicelib.identity.keys import Keys
 from chalicelib.log import log
+from chalicelib.telling import ToldTable
 from chalicelib.web.gate import Gate
+from daypass.local.embedded_aws import EmbeddedAws
+from daypass.local.example import REGION
+from tests.aws.fake_iam import a_revoker, says
 from tests.hub import Hub
 from tests.identity.tokens import Idp
 from tests.stage import CATALOGUE
 from tests.web.api import SANDBOX, Api
 
 SECRET_KEY = "CANARY/secret/access/key"
+ROOT: Any = {"access_key_id": "123456789012", "secret_access_key": "test"}
 SESSION_TOKEN = "CANARY-session-token//////////"
 
 
@@ -58,6 +63,13 @@ class Broken:
         self.requests.commit(change, *further)
 
 
+class Leaking:
+    """An IAM that answers with its caller's session token, as a message about a signature may."""
+
+    def put_role_policy(self, **_: Any) -> None:
+        raise says("SignatureDoesNotMatch", 403, f"x-amz-security-token:{SESSION_TOKEN}")
+
+
 @pytest.fixture
 def lines() -> Iterator[list[str]]:
     """Every line of the log as it is really written, at every level."""
@@ -77,12 +89,13 @@ def lines() -> Iterator[list[str]]:
 
 
 def test_no_secret_is_found_in_log_table_history_or_answers(
-    hub: Hub, lines: list[str], capfd: pytest.CaptureFixture[str]
+    hub: Hub, seeded: EmbeddedAws, lines: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     idp = Idp()
     token = idp.token(at=datetime.now(UTC))
     lender = Tweeting(hub.world.lender)
-    world = replace(hub.world, lender=lender)
+    told: Any = ToldTable(hub.table._name, region=REGION, host=seeded.url, **ROOT)
+    world = replace(hub.world, requests=told, lender=lender, revoker=a_revoker(Leaking()))
     stage: Any = SimpleNamespace(world=world, catalogue=CATALOGUE)
     catalogue: Catalogue = replace(CATALOGUE, issuers=(idp.issuer(),))
     keys = Keys(idp.fetch)
@@ -124,17 +137,22 @@ def test_no_secret_is_found_in_log_table_history_or_answers(
     assert call("GET", f"/v1/requests/{id}").status == 200
     assert call("GET", "/v1/requests").status == 200
 
+    cut = call("POST", f"/v1/requests/{id}/return", {"cut": True})
+    assert cut.json["revocation"]["denies"][0]["error"].startswith("SignatureDoesNotMatch")
+
     signature = token.rpartition(".")[2]
     everywhere = {
         "the table": json.dumps(hub.table.client.scan(TableName=hub.table._name)["Items"]),
         "the log": "\n".join(lines),
-        "the terminal": "".join(capfd.readouterr()),
+        "the terminal and the metrics": "".join(capfd.readouterr()),
         "the other answers": "\n".join(answers),
     }
     for place, text in everywhere.items():
-        assert text or place == "the terminal"
+        assert text
         for canary in ("CANARY", token, signature):
             assert canary not in text, f"a secret in {place}"
     assert "request_answered" in everywhere["the log"]
     assert "request_failed" in everywhere["the log"]
+    assert "deny_not_settled" in everywhere["the log"]
+    assert "DenyNotSettled" in everywhere["the terminal and the metrics"]
     assert "CANARY" in handed_out

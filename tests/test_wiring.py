@@ -15,9 +15,13 @@ import pytest
 import app as deployed
 from chalicelib import wiring
 from chalicelib.aws.table import Table
+from chalicelib.core.life import Status, Window
+from chalicelib.core.request import Deny, Revocation
+from chalicelib.telling import ToldTable
 from daypass.local.embedded_aws import EmbeddedAws
 from tests.builders import HOUR, a_submission
 from tests.stage import EXAMPLE
+from tests.watching import counted
 
 ORGANIZATION = {"DAYPASS_API_ID": "abc", "DAYPASS_STAGE": "prod", "DAYPASS_ORGANIZATION_ID": "o-1"}
 
@@ -142,6 +146,41 @@ def test_the_sweeper_tells_each_run_in_one_line(
     told = vars(line)
     assert (told["expired"], told["ended"], told["failed"], told["finished"]) == (1, 0, 0, True)
     assert [event.type for event in table.events(change.after.id, after=1, limit=9).items] == ["request.expired"]
+
+
+@pytest.mark.usefixtures("environment")
+def test_what_the_sweeper_cannot_announce_is_counted_and_told_one_by_one(
+    table: Table,
+    embedded_aws: EmbeddedAws,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DAYPASS_TABLE", table._name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", embedded_aws.url)
+    now = datetime.now(UTC).replace(microsecond=0)
+    begun = now - 3 * HOUR
+    deny = Deny(role_arn="not the ARN of a role", due_at=begun)
+    broken = a_submission(
+        status=Status.REVOKED,
+        window=Window(begun, begun + HOUR),
+        sessions_begun=1,
+        last_begun=(begun,),
+        revocation=Revocation(stopped_at=begun, denies=(deny,)),
+    )
+    sound = a_submission(answer_by=now - HOUR)
+    for change in (broken, sound):
+        table.submit(change, claim=None, max_open=9, now=now - 2 * HOUR)
+    deployed.sweep(SCHEDULED, SimpleNamespace(aws_request_id="lambda-1"))
+    [line] = [record for record in caplog.records if record.message == "announcement_failed"]
+    assert vars(line)["id"] == broken.after.id
+    assert counted(capsys.readouterr().out)["AnnouncementFailed"] == 1
+    assert [event.type for event in table.events(sound.after.id, after=1, limit=9).items] == ["request.expired"]
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_deployed_table_tells_what_it_stores() -> None:
+    assert isinstance(wiring.world().requests, ToldTable)
 
 
 def test_the_sweeper_runs_every_five_minutes() -> None:

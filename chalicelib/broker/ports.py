@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Event
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import QuotaUsed
-from chalicelib.core.request import Change, Request, Session
+from chalicelib.core.request import Change, Covers, Request, Session
 from chalicelib.core.session import SessionPlan
 
 T = TypeVar("T")
@@ -171,11 +172,17 @@ class Lender(Protocol):
 class Revoker(Protocol):
     """Cuts the sessions of one request at the role that lent them. Both answer within 5 s, and may be done twice."""
 
-    def deny(self, role_arn: str, request_id: str) -> None:
-        """Deny everything to every session of the request, and to no other. Raises CannotDeny."""
+    def deny(self, cut: Cut) -> Standing:
+        """Deny everything to every session of the request; tells the deny that does it. Raises CannotDeny.
 
-    def allow_again(self, role_arn: str, request_id: str) -> None:
-        """Take that deny away, if it is there. Raises CannotDeny."""
+        It cuts no other sessions unless the role has no room for a deny so narrow.
+        """
+
+    def allow_again(self, cut: Cut, covers: Covers, now: datetime) -> None:
+        """Take that deny away, if it is there. Raises CannotDeny.
+
+        covers: how wide it may be. A wide one stays as long as it is needed for anything that it cuts.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ request.revoked ──► deny at the role ──► deny.written
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.broker.deciding import transitions
@@ -19,24 +19,36 @@ from chalicelib.broker.ports import CannotDeny, Stale, World
 from chalicelib.broker.seeing import admitting_today
 from chalicelib.core import revocation
 from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.denies import Standing
 from chalicelib.core.ledger import Detail, EventType, commitment
 from chalicelib.core.life import Move, State, moved
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import NotActive, Unavailable
-from chalicelib.core.request import Change, Deny, Request
+from chalicelib.core.request import Change, Covers, Deny, Request
 from chalicelib.core.revocation import Step
 
 BROKER = "daypass"
 """The actor of what nobody asked for by itself; no principal's id is like it."""
 
+PROMPTLY = timedelta(seconds=2)
+"""How soon the denies of later links have to be begun: one may take 5 s, and the caller waits for them."""
+
 REVOCABLE = frozenset({State.READY, State.SCHEDULED, State.ACTIVE})
-_DONE: Mapping[Step, EventType] = {Step.WRITE: EventType.DENY_WRITTEN, Step.REMOVE: EventType.DENY_REMOVED}
+
+
+class _Unwritten(Exception):
+    """The request is revoked already, and a deny of it is not known to be written: nothing new to record, but to do."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.id)
+        self.request = request
 
 
 def revoke(world: World, principal: Principal, request_id: str, *, comment: str) -> Request:
     """Take the access away, for good, with all that extends it, and cut the sessions that were lent.
 
     What was returned can be revoked too, while its sessions live and were not cut: who holds them did not stop there.
+    Again, where a deny could not be written: it is tried again at once, and who revoked first stays on the record.
     Raises NotFound, MayNotApprove, NotActive and ChangedMeanwhile; all else is in the request's revocation.
     """
 
@@ -44,6 +56,8 @@ def revoke(world: World, principal: Principal, request_id: str, *, comment: str)
         rules = admitting_today(catalogue, request)
         if refusal := revocation.may_revoke(request, catalogue, rules, principal):
             raise refusal
+        if revocation.unwritten(request, now):
+            raise _Unwritten(request)
         state = request.state(now)
         left_alive = state is State.RETURNED and request.revocation is None and revocation.lives(request, now)
         if state not in REVOCABLE and not left_alive:
@@ -54,7 +68,11 @@ def revoke(world: World, principal: Principal, request_id: str, *, comment: str)
         revoked = _taken(request, EventType.REVOKED, principal, comment, now, status=status, revocation=begun)
         return [revoked, *_extensions_taken(world, catalogue, request, principal, comment, now)]
 
-    return cut(world, transitions(world, principal, request_id, steps))
+    try:
+        ended: Sequence[Request] = transitions(world, principal, request_id, steps)
+    except _Unwritten as revoked:
+        ended = [revoked.request]
+    return cut(world, ended)
 
 
 def _extensions_taken(
@@ -92,17 +110,23 @@ def _taken(
 
 
 def cut(world: World, ended: Sequence[Request]) -> Request:
-    """Do at once what is due of the revocations of requests that ended together. Returns the first, as it is then.
+    """Write at once what is not written of the revocations of requests that ended together. Returns the first of them.
 
-    An outage is no refusal: `settle` goes on.
+    An outage is no refusal, and where the first takes long, the others wait for no caller: `settle` goes on.
     """
-    first, *_ = [_cut(world, request) for request in ended]
+    begun = world.now()
+    first, *others = ended
+    first = _cut(world, first)
+    for other in others:
+        if world.now() - begun < PROMPTLY:
+            _cut(world, other)
     return first
 
 
 def _cut(world: World, request: Request) -> Request:
+    now = world.now()
     with contextlib.suppress(Unavailable):
-        return settle(world, request, world.now())
+        return _done(world, request, revocation.unwritten(request, now), now)
     return request
 
 
@@ -112,26 +136,34 @@ def settle(world: World, request: Request, now: datetime) -> Request:
     Harmless to repeat, and to do in two places at once. Each outcome is an event. Raises Unavailable where one cannot
     be put on the record: what it says is then still due.
     """
-    for step, deny in revocation.due(request, now):
-        request = _put_down(world, request, step, deny, _attempt(world, request, step, deny))
+    return _done(world, request, revocation.due(request, now), now)
+
+
+def _done(world: World, request: Request, steps: Iterable[tuple[Step, Deny]], now: datetime) -> Request:
+    for step, deny in steps:
+        request = _put_down(world, request, step, deny, _attempt(world, request, step, deny, now))
     return request
 
 
-def _attempt(world: World, request: Request, step: Step, deny: Deny) -> CannotDeny | None:
-    act = world.revoker.deny if step is Step.WRITE else world.revoker.allow_again
+def _attempt(world: World, request: Request, step: Step, deny: Deny, now: datetime) -> Standing | CannotDeny | None:
+    """The deny that stands now, None where it was removed, or why not."""
+    sessions = revocation.cut(request, deny)
     try:
-        act(deny.role_arn, request.id)
+        if step is Step.WRITE:
+            return world.revoker.deny(sessions)
+        # Of one that nobody knows to be written, nobody knows either how wide it became.
+        world.revoker.allow_again(sessions, deny.covers if deny.written_at else Covers.ROLE, now)
     except CannotDeny as cannot:
         return cannot
     return None
 
 
-def _put_down(world: World, request: Request, step: Step, deny: Deny, cannot: CannotDeny | None) -> Request:
-    """The outcome on the record, whatever else happened to it meanwhile; nothing where somebody else settled it."""
+def _put_down(world: World, request: Request, step: Step, deny: Deny, came: Standing | CannotDeny | None) -> Request:
+    """What came of a step on the record, whatever else happened to it meanwhile; nothing where it is settled by now."""
     for _ in range(TRIES):
         if request.revocation is None or deny not in request.revocation.denies:
             return request
-        change = _outcome(request, step, deny, cannot, world.now())
+        change = _outcome(request, step, deny, came, world.now())
         try:
             world.requests.commit(change)
         except Stale:
@@ -143,11 +175,16 @@ def _put_down(world: World, request: Request, step: Step, deny: Deny, cannot: Ca
     raise Unavailable("Too many things happened to this request at once.")
 
 
-def _outcome(request: Request, step: Step, deny: Deny, cannot: CannotDeny | None, now: datetime) -> Change:
-    details: dict[str, Detail] = {"role_arn": deny.role_arn, "policy": revocation.policy_name(request.id)}
-    if cannot is None:
-        kind, after = _DONE[step], revocation.done(request, deny, step, now)
-    else:
-        kind, after = EventType.DENY_FAILED, revocation.failed(request, deny, step, str(cannot), now)
-        details |= {"code": cannot.code, "step": step.value}
+def _outcome(request: Request, step: Step, deny: Deny, came: Standing | CannotDeny | None, now: datetime) -> Change:
+    details: dict[str, Detail] = {"role_arn": deny.role_arn}
+    match came:
+        case Standing():
+            kind, after = EventType.DENY_WRITTEN, revocation.written(request, deny, came, now)
+            details |= {"policy": came.name, "covers": came.covers.value}
+        case CannotDeny():
+            kind, after = EventType.DENY_FAILED, revocation.failed(request, deny, step, str(came), now)
+            details |= {"code": came.code, "step": step.value}
+        case None:
+            kind, after = EventType.DENY_REMOVED, revocation.removed(request, deny, now)
+            details |= {"covers": deny.covers.value}
     return Change(request, request).then(kind, at=now, actor=BROKER, details=details, revocation=after)

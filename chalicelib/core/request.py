@@ -119,18 +119,27 @@ class Session:
     sts_region: str | None = None
 
 
+class Covers(StrEnum):
+    """Whose sessions at its role a deny cuts: the request's, also all others of the same person, or everybody's."""
+
+    REQUEST = "request"
+    PERSON = "person"
+    ROLE = "role"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deny:
     """What is known of the deny that cuts a request's live sessions at one role; nothing yet where all is None.
 
-    written_at: when AWS took it, which is not yet when it holds everywhere. error: why it could not be written, or
-    removed, at the last attempt. removed_at: when it was taken away, its sessions being over.
-    due_at: when there is something to be done about it again; None: never.
+    written_at: when AWS took it, which is not yet when it holds everywhere. covers: how wide it is, once written.
+    error: why it could not be written, or removed, at the last attempt. removed_at: when it was taken away, all that it
+    cut being over. due_at: when there is something to be done about it again; None: never.
     """
 
     role_arn: str
     due_at: datetime | None
     written_at: datetime | None = None
+    covers: Covers = Covers.REQUEST
     error: str | None = None
     removed_at: datetime | None = None
 

@@ -1,7 +1,7 @@
 """Revocation: who may take access away, what cuts its live sessions, and what is to be done about that when.
 
-due ──► written ──► (the sessions are over) ──► removed
- └── failed: due again in a minute               └── failed: due again, less and less often
+due ──► written ──► (what it cuts is over) ──► removed
+ └── failed: due again in a minute              └── failed: due again, less and less often
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from enum import StrEnum
 
 from chalicelib.core import approvals
 from chalicelib.core.catalogue import Catalogue, Rule
-from chalicelib.core.policy_grammar import VERSION, minified
-from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.denies import AHEAD, NEEDED, Cut, Standing
+from chalicelib.core.principal import Kind, Principal, source_identity
 from chalicelib.core.refusals import MayNotApprove, Refusal
-from chalicelib.core.request import Deny, Request, Revocation
-from chalicelib.core.session import LONGEST_CHAINED, REQUEST_TAG
+from chalicelib.core.request import Covers, Deny, Request, Revocation
+from chalicelib.core.session import LONGEST_CHAINED
 
 LATE = timedelta(minutes=1)
 """What an issuance may take, and clocks may differ: a deny is removed this much after the end of what it denies."""
@@ -86,16 +86,36 @@ def due(request: Request, now: datetime) -> Iterator[tuple[Step, Deny]]:
             yield (Step.WRITE if deny.written_at is None and lives(request, now) else Step.REMOVE), deny
 
 
-def done(request: Request, deny: Deny, step: Step, now: datetime) -> Revocation:
-    """The revocation after the step succeeded."""
-    if step is Step.WRITE:
-        return _with(request, deny, written_at=now, error=None, due_at=over_at(request))
+def unwritten(request: Request, now: datetime) -> tuple[tuple[Step, Deny], ...]:
+    """The denies of sessions that may live, of which nobody knows that they are written: due or not yet due again."""
+    known = request.revocation.denies if request.revocation and lives(request, now) else ()
+    return tuple((Step.WRITE, deny) for deny in known if deny.written_at is None)
+
+
+def cut(request: Request, deny: Deny) -> Cut:
+    """What the deny is to cut: always the same, however often it is tried."""
+    assert request.revocation is not None, "a deny belongs to a revocation"
+    return Cut(
+        role_arn=deny.role_arn,
+        request_id=request.id,
+        source_identity=source_identity(request.requester.id),
+        before=request.revocation.stopped_at + AHEAD,
+    )
+
+
+def written(request: Request, deny: Deny, by: Standing, now: datetime) -> Revocation:
+    """The revocation after the deny was written. A wide one is needed as long as anything that it cuts."""
+    needless_at = over_at(request) if by.before is None else by.before + NEEDED
+    return _with(request, deny, written_at=now, covers=by.covers, error=None, due_at=needless_at)
+
+
+def removed(request: Request, deny: Deny, now: datetime) -> Revocation:
     return _with(request, deny, removed_at=now, error=None, due_at=None)
 
 
 def failed(request: Request, deny: Deny, step: Step, error: str, now: datetime) -> Revocation:
     """The revocation after the step failed. A deny is tried again soon; its removal less and less often."""
-    over = over_at(request)
+    over = over_at(request) if deny.covers is Covers.REQUEST else cut(request, deny).before + NEEDED
     assert over is not None, "a deny is due only where sessions were begun"
     again = now + AGAIN if step is Step.WRITE else now + max(AGAIN, now - over)
     return _with(request, deny, error=error, due_at=again)
@@ -106,18 +126,3 @@ def _with(request: Request, deny: Deny, **changed: object) -> Revocation:
     known = request.revocation
     after = replace(deny, **changed)  # type: ignore[arg-type]
     return replace(known, denies=tuple(after if each == deny else each for each in known.denies))
-
-
-def policy_name(request_id: str) -> str:
-    """The name of the inline policy at the role: one for each request, so that no two revocations can meet."""
-    return f"daypass-deny-{request_id}"
-
-
-def policy(request_id: str) -> str:
-    """The inline policy that cuts every session of the request, and of no other: sessions carry its id as their tag.
-
-    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html (aws:PrincipalTag).
-    """
-    ours = {"StringEquals": {f"aws:PrincipalTag/{REQUEST_TAG}": request_id}}
-    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": ours}
-    return minified({"Version": VERSION, "Statement": [deny]})

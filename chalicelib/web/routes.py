@@ -29,6 +29,7 @@ from chalicelib.core.refusals import (
     UnsupportedMediaType,
 )
 from chalicelib.log import log
+from chalicelib.metrics import count_refusal
 from chalicelib.web.bodies import ULID, In
 from chalicelib.web.endpoints import ENDPOINTS, OPEN, Answer, Call, Endpoint, OpenEndpoint
 from chalicelib.web.gate import Door, Gate
@@ -106,6 +107,7 @@ def _explained(view: View, request: HttpRequest, fields: Fields) -> Response:
         return view(request, fields)
     except Refusal as refusal:
         fields |= {"slug": refusal.slug, "detail": refusal.detail}
+        count_refusal(refusal.slug)
         return problem(refusal)
     except Exception:
         log.exception("request_failed", extra=fields)

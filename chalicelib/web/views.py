@@ -14,7 +14,17 @@ from chalicelib.core.catalogue import BreakGlass, Extensions, Issuer, Rule, Stag
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
-from chalicelib.core.request import Deny, Request, Review, Revocation, Session, SessionStatus, StageProgress, Verdict
+from chalicelib.core.request import (
+    Covers,
+    Deny,
+    Request,
+    Review,
+    Revocation,
+    Session,
+    SessionStatus,
+    StageProgress,
+    Verdict,
+)
 from chalicelib.core.times import stamp
 from chalicelib.web.bodies import ScopeBody
 
@@ -256,12 +266,22 @@ class DenyView(Out):
 
     role_arn: str
     written_at: Instant | None = None
+    covers: Covers | None = Field(
+        default=None,
+        description="Whose sessions at the role it cuts, once written: the request's; or, where the role's inline "
+        "policies are nearly full, all that the person, or everybody, had been lent there by then.",
+    )
     error: str | None = None
     removed_at: Instant | None = Field(default=None, description="When it was taken away: its sessions were over.")
 
     @classmethod
     def of(cls, deny: Deny) -> DenyView:
-        told = {"written_at": deny.written_at, "error": deny.error, "removed_at": deny.removed_at}
+        told = {
+            "written_at": deny.written_at,
+            "covers": deny.covers if deny.written_at else None,
+            "error": deny.error,
+            "removed_at": deny.removed_at,
+        }
         return cls(role_arn=deny.role_arn, **{name: value for name, value in told.items() if value})  # type: ignore[arg-type]
 
 

@@ -24,6 +24,8 @@ from chalicelib.aws.table import Table, create
 from daypass.local import example, issuers
 from daypass.local.embedded_aws import HOST, HUB_ACCOUNT, CannotStart, EmbeddedAws
 from daypass.local.folder import Folder, Stage, write_private
+from daypass.local.news import told
+from daypass.local.sweeper import sweeping
 
 _PROFILE = "daypass-broker"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -40,8 +42,8 @@ Say = Callable[[str], None]
 def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[Stage]:
     """Serve until the end of the block, which takes the last snapshot. A port of 0 is any free one.
 
-    say: hears one line for each request. This process's environment becomes the stage's: no AWS variable of the shell
-    that started it is left in it. Raises CannotStart.
+    say: hears one line for each request, and for what somebody should see at once. This process's environment becomes
+    the stage's: no AWS variable of the shell that started it is left in it. Raises CannotStart.
     """
     _become(environment(os.environ, folder))
     with EmbeddedAws.started(data=folder.path, port=aws_port) as aws, _logged(folder.api_log):
@@ -56,7 +58,8 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
             try:
                 _await_health(stage)
-                yield stage
+                with told(say), sweeping(_sweep):
+                    yield stage
             finally:
                 server.shutdown()
 
@@ -104,6 +107,13 @@ endpoint_url = {aws}
 def _become(environment: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
+
+
+def _sweep() -> None:
+    # Imported with the app and not before it: the log writes where standard output led when it was imported.
+    from chalicelib import wiring
+
+    wiring.sweep()
 
 
 def _furnish(stage: Stage) -> None:

@@ -136,9 +136,13 @@ def chapters(stage: Stage, path: Path | None) -> tuple[Chapter, ...]:
             ),
         ),
         Chapter(
-            "An emergency: Carol, who is on call, gets in at once. Dave of security reviews it afterwards.",
+            "An emergency: Carol, who is on call, gets in at once; it is announced, and Dave of security reviews it.",
             (
                 Step('daypass break-glass payments-admin 30m "payments are down, refunds pile up"', (r"an emergency",)),
+                Step(
+                    'grep break_glass_opened "$DAYPASS_DATA/api.log" | tail -n 1',
+                    (r"CRITICAL.*break_glass_opened.*carol@example\.com",),
+                ),
                 Step("aws s3 ls s3://payments-files", (r"readme\.txt",)),
                 Step(
                     "REQUEST=$(daypass list --mine --state active | awk 'NR == 2 { print $1 }'); echo $REQUEST",
@@ -150,6 +154,26 @@ def chapters(stage: Stage, path: Path | None) -> tuple[Chapter, ...]:
                     'daypass review $REQUEST justified "saw it on the pager"', (r"justified, says dave@example\.com",)
                 ),
                 Step("daypass show $REQUEST", (r"break_glass\.opened +carol", r"break_glass\.reviewed +dave")),
+            ),
+        ),
+        Chapter(
+            "Dave takes away what Carol holds: her live session is cut, and Alice's on the same role works on.",
+            (
+                _as("alice"),
+                Step("ALICE=$(daypass credentials payments-read --format env)"),
+                _as("carol"),
+                Step('daypass request payments-read 1h "reading along"', (r"\bready\b",)),
+                Step("CAROL=$(daypass credentials payments-read --format env)"),
+                Step('(eval "$CAROL"; aws s3 ls s3://payments-files)', (r"readme\.txt",)),
+                _as("dave"),
+                Step(
+                    "REQUEST=$(daypass list --role payments-read --state active | awk '/carol/ { print $1 }'); "
+                    "echo $REQUEST",
+                    (r"^\w{8}$",),
+                ),
+                Step('daypass revoke $REQUEST "that was not the ledger"', (r"\brevoked\b", r"deny +written at")),
+                Step('(eval "$CAROL"; aws s3 ls s3://payments-files)', (r"explicit deny",), refused=True),
+                Step('(eval "$ALICE"; aws s3 ls s3://payments-files)', (r"readme\.txt",)),
             ),
         ),
     )

@@ -6,10 +6,7 @@ Enumerated: the calls of each use case are counted in a run without faults; then
 from __future__ import annotations
 
 import contextlib
-import itertools
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from enum import Enum
 from typing import Any
@@ -27,14 +24,17 @@ from chalicelib.core.refusals import (
     NotActive,
     NotCancellable,
     NotPending,
+    Refusal,
     StsRefused,
     Unavailable,
 )
 from chalicelib.core.request import Verdict
 from chalicelib.core.revocation import AGAIN
-from tests.builders import HOUR
+from tests.builders import HOUR, SECOND
+from tests.fakes import Effect, FakeLender
 from tests.people import ALICE, CAROL, DAVE, FRANK
 from tests.stage import Stage, an_ask
+from tests.turns import Order, Turns, both, orders
 
 KEY = IdempotencyKey("POST /x", "k-1")
 
@@ -298,79 +298,86 @@ def test_given_one_call_of_a_removal_fails_then_the_next_one_removes_it(number: 
 # Revoking while a session is being lent: every order in which their calls can reach the world.
 
 
-class Turns:
-    """Lets the calls of two sides through one at a time, in a given order; what goes beyond it goes in any."""
-
-    def __init__(self, order: tuple[str, ...]) -> None:
-        self._order = list(order)
-        self._changed = threading.Condition()
-
-    def take(self, side: str) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._order or self._order[0] == side, timeout=10)
-
-    def done(self, side: str) -> None:
-        with self._changed:
-            if self._order and self._order[0] == side:
-                self._order.pop(0)
-            self._changed.notify_all()
-
-    def over(self, side: str) -> None:
-        """The side makes no more calls: its turns fall away."""
-        with self._changed:
-            self._order = [other for other in self._order if other != side]
-            self._changed.notify_all()
-
-
 class Turned(Wire):
     def __init__(self, stage: Stage, turns: Turns, side: str) -> None:
         super().__init__(stage)
         self._turns, self._side = turns, side
 
     def call(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        self._turns.take(self._side)
-        try:
+        with self._turns.turn(self._side):
             return act(*args, **kwargs)
-        finally:
-            self._turns.done(self._side)
 
 
-ORDERS = sorted(set(itertools.permutations("LLLLRRRR")))
+def lent_or_refused(world: World, id: str) -> Credentials | Refusal:
+    try:
+        return lending.lend(world, CAROL, id)
+    except (NotActive, StsRefused, Unavailable) as refusal:
+        return refusal
 
 
+FATES: dict[str, Callable[[FakeLender], object]] = {
+    "lent": lambda lender: None,
+    "refused": lambda lender: lender.refuse_next(),
+    "lost": lambda lender: lender.time_out_next(Effect.BEFORE),
+    "unanswered": lambda lender: lender.time_out_next(Effect.AFTER),
+}
+
+
+@pytest.mark.parametrize("fate", FATES)
 @pytest.mark.parametrize("before", [approved, used], ids=["first use", "later use"])
-@pytest.mark.parametrize("order", ORDERS, ids="".join)
+@pytest.mark.parametrize("order", orders(L=4, R=4), ids="".join)
 def test_revoking_at_any_moment_of_an_issuance_hands_nothing_out_after_it_and_denies_whatever_was_lent(
-    order: tuple[str, ...], before: Callable[[Stage], None]
+    order: Order, before: Callable[[Stage], None], fate: str
 ) -> None:
     stage = Stage()
     before(stage)
     id, lent_before = only(stage), len(stage.lender.lent)
+    FATES[fate](stage.lender)
     turns = Turns(order)
-
-    def lend() -> Any:
-        try:
-            return lending.lend(Turned(stage, turns, "L").world, CAROL, id)
-        except NotActive as refusal:
-            return refusal
-        finally:
-            turns.over("L")
-
-    def revoke() -> Any:
-        try:
-            return revoking.revoke(Turned(stage, turns, "R").world, FRANK, id, comment="no more")
-        finally:
-            turns.over("R")
-
-    with ThreadPoolExecutor(2) as pool:
-        outcome, revoked = (each.result() for each in [pool.submit(lend), pool.submit(revoke)])
+    outcome, revoked = both(
+        turns,
+        L=lambda: lent_or_refused(Turned(stage, turns, "L").world, id),
+        R=lambda: revoking.revoke(Turned(stage, turns, "R").world, FRANK, id, comment="no more"),
+    )
     told = stage.types(id)
     assert "session.issued" not in told[told.index("request.revoked") :]
     assert isinstance(outcome, Credentials) == (told.count("session.issued") == lent_before + 1)
     assert stage.request(id).status is revoked.status is Status.REVOKED
     assert bool(stage.lender.lent) <= bool(stage.revoker.denied), "a session may be alive that nothing denies"
+    stage.lender.forget_what_was_told()
     with pytest.raises(NotActive):
         stage.lent(stage.request(id))
+
+
+@pytest.mark.parametrize("order", orders(O=4, L=4), ids="".join)
+def test_a_first_use_that_sts_refuses_while_another_is_lent_gives_no_second_window(order: Order) -> None:
+    """O asks STS first or second, and is refused; L is lent. A second passes at each call: no two windows are alike."""
+    stage = Stage()
+    approved(stage)
+    id = only(stage)
+    lend = stage.lender.lend
+    turns = Turns(order)
+
+    class Side(Turned):
+        def call(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            with self._turns.turn(self._side):
+                stage.pass_time(SECOND)
+                if self._side == "O" and act == lend:
+                    raise StsRefused("No.", "AccessDenied")
+                return act(*args, **kwargs)
+
+    opener, other = both(
+        turns,
+        O=lambda: lent_or_refused(Side(stage, turns, "O").world, id),
+        L=lambda: lent_or_refused(Side(stage, turns, "L").world, id),
+    )
+    assert isinstance(opener, StsRefused)
+    assert isinstance(other, Credentials)
+    window = stage.request(id).window
+    assert window is not None
+    assert other.expiration == window.ends_at
+    stage.pass_time(10 * SECOND)
+    assert stage.lent(stage.request(id)).expiration == window.ends_at
 
 
 def record_is_sound(stage: Stage) -> None:

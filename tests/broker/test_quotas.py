@@ -33,12 +33,13 @@ from chalicelib.core.refusals import (
     Unavailable,
 )
 from chalicelib.core.request import Request, Verdict
-from tests.broker.test_faults import Turned, Turns
+from tests.broker.test_faults import Turned
 from tests.broker.test_lending import wall
 from tests.builders import HOUR, NOW, SECOND
 from tests.fakes import Effect
 from tests.people import ALICE, BOB, CAROL, DAVE, FRANK
 from tests.stage import CATALOGUE, Stage, an_ask, with_rules
+from tests.turns import Turns
 
 RULE = "engineers administer the sandbox"
 MINUTE = timedelta(minutes=1)

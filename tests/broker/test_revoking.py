@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.broker import deciding, ending, lending, revoking, sweeping
+from chalicelib.core import denies, revocation
+from chalicelib.core.denies import AHEAD, NEEDED
 from chalicelib.core.life import State, Status
 from chalicelib.core.refusals import MayNotApprove, NotActive, NotFound, Unavailable
-from chalicelib.core.request import Request
+from chalicelib.core.request import Covers, Request
 from chalicelib.core.revocation import AGAIN, LATE
 from tests.builders import HOUR, NOW, SECOND, a_principal
 from tests.fakes import Effect
@@ -167,6 +169,89 @@ def test_given_the_deny_cannot_be_written_then_the_access_is_taken_away_and_the_
     assert (event.type, event.details["code"], event.details["step"]) == ("deny.failed", "LimitExceeded", "write")
 
 
+@pytest.mark.parametrize("who", [FRANK, BOB, DAVE], ids=lambda who: who.id)
+def test_revoking_again_tries_at_once_what_could_not_be_cut_and_adds_nothing_to_the_record_but_the_outcome(who) -> None:
+    stage = Stage()
+    request = used(stage)
+    stage.revoker.fail_next("no-answer")
+    first = revoke(stage, request)
+    again = revoking.revoke(stage.world, who, request.id, comment="is it gone?")
+    assert denied(stage, request)
+    assert again.revocation is not None
+    assert again.revocation.denies[0].written_at == NOW
+    assert stage.types(request.id)[-3:] == ["request.revoked", "deny.failed", "deny.written"]
+    assert (again.decided_by, again.decision_comment) == (first.decided_by, first.decision_comment)
+    with pytest.raises(NotActive, match="nothing left"):
+        revoke(stage, request)
+
+
+def test_revoking_again_may_fail_again_and_says_so() -> None:
+    stage = Stage()
+    request = used(stage)
+    for _ in range(3):
+        stage.revoker.fail_next("AccessDenied")
+        told = revoke(stage, request)
+        assert told.revocation is not None
+        assert str(told.revocation.denies[0].error).startswith("AccessDenied")
+    assert stage.types(request.id)[-4:] == ["request.revoked", *["deny.failed"] * 3]
+
+
+def test_what_was_returned_and_could_not_be_cut_is_cut_by_who_revokes_it() -> None:
+    stage = Stage()
+    request = used(stage)
+    stage.revoker.fail_next()
+    ending.give_back(stage.world, CAROL, request.id, cut=True)
+    assert revoke(stage, request).status is Status.RETURNED
+    assert denied(stage, request)
+    assert stage.types(request.id)[-3:] == ["request.returned", "deny.failed", "deny.written"]
+
+
+def test_whoever_may_not_revoke_may_not_try_again_either_and_once_its_sessions_are_over_nobody_has_to() -> None:
+    stage = Stage()
+    request = used(stage)
+    stage.revoker.fail_next()
+    revoke(stage, request)
+    for who, refusal in ((CAROL, MayNotApprove), (ROBOT, NotFound), (ALICE, NotFound)):
+        with pytest.raises(refusal):
+            revoke(stage, request, who)
+    stage.pass_time(HOUR + LATE)
+    with pytest.raises(NotActive, match="nothing left"):
+        revoke(stage, request)
+
+
+@pytest.mark.parametrize("covers", [Covers.PERSON, Covers.ROLE])
+def test_a_deny_that_had_to_be_wider_is_on_the_record_as_such_and_stays_as_long_as_it_is_needed(covers) -> None:
+    stage = Stage()
+    stage.revoker.covers = covers
+    request = revoke(stage, used(stage))
+    assert request.revocation is not None
+    [deny] = request.revocation.denies
+    standing = denies.named(revocation.cut(request, deny), covers)
+    assert deny.covers is covers
+    assert stage.history(request.id)[-1].details == {
+        "role_arn": request.role_arn,
+        "policy": standing.name,
+        "covers": covers.value,
+    }
+    stage.pass_time(AHEAD + NEEDED - SECOND)
+    assert settle(stage, request) == request
+    stage.pass_time(SECOND)
+    assert settle(stage, request).due_at() is None
+    assert not denied(stage, request)
+
+
+def test_of_a_deny_that_nobody_knows_to_be_written_it_is_taken_to_be_as_wide_as_can_be() -> None:
+    stage = Stage()
+    request = used(stage)
+    stage.revoker.fail_next("no-answer", Effect.AFTER)
+    request = revoke(stage, request)
+    asked: list[Covers] = []
+    stage.revoker.allow_again = lambda cut, covers, now: asked.append(covers)  # type: ignore[method-assign]
+    stage.pass_time(HOUR + LATE)
+    settle(stage, request)
+    assert asked == [Covers.ROLE]
+
+
 def test_settling_tries_a_failed_deny_again_but_not_before_its_time() -> None:
     stage = Stage()
     request = used(stage)
@@ -241,9 +326,9 @@ def test_given_a_session_of_it_fails_meanwhile_then_the_outcome_is_put_down_all_
 
 def test_what_the_sessions_may_have_chained_into_is_named() -> None:
     stage = Stage(catalogue=with_role("payments-admin", chaining=(CDK,)))
-    revocation = revoke(stage, used(stage)).revocation
-    assert revocation is not None
-    assert revocation.not_covered == (CDK,)
+    request = revoke(stage, used(stage))
+    assert request.revocation is not None
+    assert request.revocation.not_covered == (CDK,)
 
 
 def test_a_revoked_request_makes_room_in_the_quota() -> None:

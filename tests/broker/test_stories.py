@@ -25,7 +25,7 @@ from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.life import MOVES, OPEN, State, Status, Window
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import Refusal
-from chalicelib.core.request import Request, ScopeChoice, Verdict
+from chalicelib.core.request import Covers, Request, ScopeChoice, Verdict
 from chalicelib.core.times import read_stamp
 from tests.fakes import Effect
 from tests.people import PEOPLE, now_in
@@ -165,8 +165,14 @@ class Stories(RuleBasedStateMachine):
             lending.lend(self.stage.world, now_in(who, "contractors"), id)
             raise AssertionError("nothing in any catalogue lends to contractors who are nothing else")
 
-    @rule(id=requests, who=people, fate=st.sampled_from(["written", "refused", "unanswered"]))
-    def revoke(self, id: str, who: Principal, fate: str) -> None:
+    @rule(
+        id=requests,
+        who=people,
+        fate=st.sampled_from(["written", "refused", "unanswered"]),
+        covers=st.sampled_from(Covers),
+    )
+    def revoke(self, id: str, who: Principal, fate: str, covers: Covers) -> None:
+        self.stage.revoker.covers = covers
         if fate != "written":
             self.stage.revoker.fail_next("no-answer", Effect.AFTER if fate == "unanswered" else Effect.BEFORE)
         with suppress(Refusal):

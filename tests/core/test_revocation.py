@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from chalicelib.core import revocation
+from chalicelib.core import denies, revocation
+from chalicelib.core.denies import AHEAD, NEEDED
 from chalicelib.core.life import Status, Window
-from chalicelib.core.request import Request
+from chalicelib.core.request import Covers, Request
 from chalicelib.core.revocation import AGAIN, LATE, Step
 from tests.builders import HOUR, NOW, SECOND, a_request
 from tests.stage import CATALOGUE, with_role
@@ -32,10 +32,22 @@ def steps(request: Request, now) -> list[Step]:
     return [step for step, _ in revocation.due(request, now)]
 
 
-def after(request: Request, outcome, *more, now) -> Request:
-    """The request after its one deny's next step turned out so."""
+def written(request: Request, now, covers=Covers.REQUEST) -> Request:
     [(step, deny)] = revocation.due(request, now)
-    return replace(request, revocation=outcome(request, deny, step, *more, now))
+    assert step is Step.WRITE
+    by = denies.named(revocation.cut(request, deny), covers)
+    return replace(request, revocation=revocation.written(request, deny, by, now))
+
+
+def removed(request: Request, now) -> Request:
+    [(step, deny)] = revocation.due(request, now)
+    assert step is Step.REMOVE
+    return replace(request, revocation=revocation.removed(request, deny, now))
+
+
+def failed(request: Request, now) -> Request:
+    [(step, deny)] = revocation.due(request, now)
+    return replace(request, revocation=revocation.failed(request, deny, step, "AccessDenied: no.", now))
 
 
 @pytest.mark.parametrize(
@@ -62,29 +74,65 @@ def test_where_no_session_lives_nothing_is_denied() -> None:
 def test_a_deny_is_due_at_once_then_at_the_end_of_its_sessions_then_never() -> None:
     request = revoked(used())
     assert (request.due_at(), steps(request, NOW)) == (NOW, [Step.WRITE])
-    written = after(request, revocation.done, now=NOW + SECOND)
+    request = written(request, NOW + SECOND)
     over = NOW + HOUR + LATE
-    assert (written.due_at(), steps(written, over - SECOND), steps(written, over)) == (over, [], [Step.REMOVE])
-    removed = after(written, revocation.done, now=over)
-    assert (removed.due_at(), steps(removed, over + 1000 * HOUR)) == (None, [])
+    assert (request.due_at(), steps(request, over - SECOND), steps(request, over)) == (over, [], [Step.REMOVE])
+    request = removed(request, over)
+    assert (request.due_at(), steps(request, over + 1000 * HOUR)) == (None, [])
+
+
+@pytest.mark.parametrize("covers", [Covers.PERSON, Covers.ROLE])
+def test_a_wide_deny_is_needed_as_long_as_anything_that_it_cuts_whenever_its_own_sessions_are_over(covers) -> None:
+    minutes = used(window=Window(NOW, NOW + 60 * SECOND))
+    request = written(revoked(minutes), NOW + SECOND, covers)
+    over = NOW + AHEAD + NEEDED
+    assert (request.due_at(), steps(request, over - SECOND), steps(request, over)) == (over, [], [Step.REMOVE])
+    assert request.revocation is not None
+    assert request.revocation.denies[0].covers is covers
+
+
+def test_what_a_later_wide_deny_cuts_already_is_over_when_that_one_is() -> None:
+    request = revoked(used())
+    [(_, deny)] = revocation.due(request, NOW)
+    cut = revocation.cut(request, deny)
+    by = denies.named(replace(cut, before=cut.before + 60 * SECOND), Covers.ROLE)
+    assert revocation.written(request, deny, by, NOW).due_at() == NOW + AHEAD + 60 * SECOND + NEEDED
+
+
+def test_what_is_to_be_cut_does_not_depend_on_when_it_is_tried() -> None:
+    request = revoked(used())
+    [(_, deny)] = revocation.due(request, NOW)
+    again = failed(request, NOW + SECOND)
+    [(_, same)] = revocation.due(again, NOW + HOUR)
+    assert revocation.cut(again, same) == revocation.cut(request, deny)
+    assert revocation.cut(request, deny).before == NOW + AHEAD
 
 
 def test_a_deny_that_failed_is_due_again_in_a_minute_until_its_sessions_are_over() -> None:
-    request = after(revoked(used()), revocation.failed, "AccessDenied: no.", now=NOW)
+    request = failed(revoked(used()), NOW)
     assert (request.due_at(), steps(request, NOW + AGAIN)) == (NOW + AGAIN, [Step.WRITE])
     # It may have been written all the same: so at the end it is removed, whatever is known of it.
     assert steps(request, NOW + HOUR + LATE) == [Step.REMOVE]
+
+
+def test_what_is_not_known_to_be_written_can_be_tried_before_it_is_due_again_and_what_is_written_cannot() -> None:
+    request = revoked(used())
+    for unwritten in (request, failed(request, NOW)):
+        assert [step for step, _ in revocation.unwritten(unwritten, NOW)] == [Step.WRITE]
+        assert revocation.unwritten(unwritten, NOW + HOUR + LATE) == ()
+    assert revocation.unwritten(written(request, NOW), NOW) == ()
 
 
 def test_a_deny_that_nobody_knows_anything_of_is_removed_too() -> None:
     assert steps(revoked(used()), NOW + HOUR + LATE) == [Step.REMOVE]
 
 
-def test_a_removal_that_fails_is_tried_less_and_less_often() -> None:
-    request = after(revoked(used()), revocation.done, now=NOW)
-    waits, now = [], NOW + HOUR + LATE
+@pytest.mark.parametrize(("covers", "over"), [(Covers.REQUEST, HOUR + LATE), (Covers.ROLE, AHEAD + NEEDED)])
+def test_a_removal_that_fails_is_tried_less_and_less_often(covers, over) -> None:
+    request = written(revoked(used()), NOW, covers)
+    waits, now = [], NOW + over
     for _ in range(5):
-        request = after(request, revocation.failed, "AccessDenied: no.", now=now)
+        request = failed(request, now)
         due = request.due_at()
         assert due is not None
         waits.append((due - now) / timedelta(minutes=1))
@@ -97,14 +145,3 @@ def test_what_sessions_may_chain_into_is_named_where_they_live() -> None:
     assert revocation.begun(used(), chaining, NOW).not_covered == ("arn:aws:iam::*:role/cdk-*",)
     moved = with_role("payments-admin", chaining=("arn:aws:iam::*:role/cdk-*",), role_name="daypass/Other")
     assert revocation.begun(used(), moved, NOW).not_covered == ()
-
-
-def test_the_deny_is_of_everything_for_the_requests_tag_alone() -> None:
-    [statement] = json.loads(revocation.policy("01K"))["Statement"]
-    assert statement == {
-        "Effect": "Deny",
-        "Action": "*",
-        "Resource": "*",
-        "Condition": {"StringEquals": {"aws:PrincipalTag/daypass:request": "01K"}},
-    }
-    assert revocation.policy_name("01K") == "daypass-deny-01K"

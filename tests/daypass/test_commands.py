@@ -174,6 +174,14 @@ class TestAnswering:
             ({"error": "LimitExceeded: full."}, "NOT known to be written (LimitExceeded: full.)  arn:role"),
             ({}, "NOT known to be written  arn:role"),
             (
+                {"written_at": "2026-11-23T12:30:00Z", "covers": "person"},
+                "also cut   every other session that this person had at the role",
+            ),
+            (
+                {"written_at": "2026-11-23T12:30:00Z", "covers": "role"},
+                "also cut   EVERYBODY's sessions at the role",
+            ),
+            (
                 {"written_at": "2026-11-23T12:30:00Z", "removed_at": "2026-11-23T13:01:00Z"},
                 "removed at 2026-11-23T13:01:00Z: its sessions are over  arn:role",
             ),
@@ -185,6 +193,11 @@ class TestAnswering:
         told = daypass("revoke", ENDING, "no more").out
         assert words in told
         assert "not cut    arn:cdk-*" in told
+
+    def test_a_deny_that_cut_nobody_else_says_nothing_of_others(self, daypass, known):
+        deny = {"role_arn": "arn:role", "written_at": "2026-11-23T12:30:00Z", "covers": "request"}
+        known(state="revoked", revocation={"stopped_at": "2026-11-23T12:30:00Z", "denies": [deny], "not_covered": []})
+        assert "also cut" not in daypass("show", ENDING).out
 
 
 class TestSeeing:

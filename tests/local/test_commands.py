@@ -158,6 +158,30 @@ def test_there_is_one_tidy_line_for_a_request(local):
     assert not [line for line in told if "/v1/health" in line or "secret-in-query" in line]
 
 
+def test_an_emergency_its_review_and_a_revocation_are_announced_at_the_terminal(local):
+    fire = {**_ask("payments-admin"), "reason": "payments are down for everybody", "break_glass": True}
+    _, lent = local.asked("/v1/credentials", token=local.token("carol"), body=fire)
+    path, id = f"/v1/requests/{lent['RequestId']}", lent["RequestId"][-8:]
+    found = {"verdict": "justified", "comment": "saw it on the pager"}
+    assert local.asked(f"{path}/review", token=local.token("dave"), body=found)[0] == 200
+    assert local.asked(f"{path}/revoke", token=local.token("dave"), body={"comment": "it is over"})[0] == 200
+    told = [line.split(maxsplit=1)[1] for line in local.told_until(f"from carol@example.com, {id}") if id in line]
+    announced = [line for line in told if not line.startswith(("GET", "POST"))]
+    assert [line.partition(":")[0] for line in announced] == ["BREAK-GLASS", "REVIEWED", "REVOKED"]
+    assert '"level":"CRITICAL"' in next(
+        line for line in local.stage.folder.api_log.read_text().splitlines() if "break_glass_opened" in line
+    )
+
+
+def test_the_sweeper_runs_as_it_does_in_lambda(local):
+    """Also the first time: what ran out while nobody served is announced when somebody does."""
+    swept: list[str] = []
+    while not swept:  # it began when the server did, and takes as long as a few calls
+        assert local.asked("/v1/health")[0] == 200
+        swept = [line for line in local.stage.folder.api_log.read_text().splitlines() if '"swept"' in line]
+    assert [json.loads(line)["finished"] for line in swept] == [True]
+
+
 def test_nothing_secret_reaches_terminal_or_log(local):
     token = local.token("carol")
     _, lent = local.asked("/v1/credentials", token=local.token("alice"), body=_ask("payments-read"))

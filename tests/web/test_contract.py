@@ -8,10 +8,12 @@ import pytest
 
 from chalicelib.core.hours import Hours
 from chalicelib.core.refusals import Refusal
+from chalicelib.core.request import Covers
 from chalicelib.web.problems import STATUS
 from tests.builders import HOUR
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK
 from tests.stage import CATALOGUE, with_rules
+from tests.watching import counted
 from tests.web.api import ASK, SANDBOX, Api
 
 REQUEST_KEYS = {
@@ -155,17 +157,68 @@ def test_the_story_ask_approve_fetch_return() -> None:
     assert set(events[0]) == {"seq", "type", "at", "actor", "details", "prev_hash", "hash"}
 
 
+@pytest.mark.parametrize(
+    ("ask", "metrics"),
+    [
+        (lambda api: api.call("GET", "/v1/me"), {}),
+        (lambda api: api.call("GET", "/v1/me", who=None), {"Refusals slug=unauthenticated": 1}),
+        (lambda api: api.call("GET", "/v1/requests/x"), {"Refusals slug=not-found": 1}),
+        (
+            lambda api: (api.stage.lender.refuse_next(), api.call("POST", "/v1/credentials", SANDBOX, who=ALICE)),
+            {"Refusals slug=sts-refused": 1, "StsRefused": 1},
+        ),
+        (
+            lambda api: (
+                api.call("POST", "/v1/requests", FIRE),
+                api.stage.pass_time(24 * HOUR),
+                api.call("POST", "/v1/requests", FIRE),
+            ),
+            {"Refusals slug=review-overdue": 1, "ReviewOverdue": 1},
+        ),
+    ],
+)
+def test_every_refusal_is_counted_by_its_slug_and_some_by_themselves(ask, metrics, capsys) -> None:
+    api = Api()
+    ask(api)
+    assert counted(capsys.readouterr().out) == metrics
+
+
 def test_revoking_answers_with_what_is_known_of_the_live_sessions() -> None:
     api = Api()
     id = approved(api)
     assert api.call("POST", f"/v1/requests/{id}/credentials").status == 200
     shown = api.call("POST", f"/v1/requests/{id}/revoke", NO_MORE, who=FRANK).json
     assert (shown["state"], shown["decided_by"], shown["decision_comment"]) == ("revoked", FRANK.id, NO_MORE["comment"])
-    deny = {"role_arn": shown["role_arn"], "written_at": "2031-03-05T12:00:00Z"}
+    deny = {"role_arn": shown["role_arn"], "written_at": "2031-03-05T12:00:00Z", "covers": "request"}
     assert shown["revocation"] == {"stopped_at": "2031-03-05T12:00:00Z", "denies": [deny], "not_covered": []}
     assert api.call("GET", f"/v1/requests/{id}").json["revocation"] == shown["revocation"]
     assert "revocation" not in api.call("GET", "/v1/requests").json["items"][0]
     assert api.call("POST", f"/v1/requests/{id}/credentials").slug == "not-active"
+
+
+def test_a_deny_that_had_to_be_wider_says_so() -> None:
+    api = Api()
+    id = approved(api)
+    assert api.call("POST", f"/v1/requests/{id}/credentials").status == 200
+    api.stage.revoker.covers = Covers.PERSON
+    shown = api.call("POST", f"/v1/requests/{id}/revoke", NO_MORE, who=FRANK).json
+    assert [deny["covers"] for deny in shown["revocation"]["denies"]] == ["person"]
+
+
+def test_revoking_again_what_could_not_be_cut_tries_again_and_answers_with_what_is_known() -> None:
+    api = Api()
+    id = approved(api)
+    assert api.call("POST", f"/v1/requests/{id}/credentials").status == 200
+    api.stage.revoker.fail_next()
+    first = api.call("POST", f"/v1/requests/{id}/revoke", NO_MORE, who=FRANK)
+    again = api.call("POST", f"/v1/requests/{id}/revoke", {"comment": "is it gone?"}, who=BOB)
+    assert (first.status, again.status) == (200, 200)
+    assert [["error" in d, "written_at" in d] for a in (first, again) for d in a.json["revocation"]["denies"]] == [
+        [True, False],
+        [False, True],
+    ]
+    assert (again.json["decided_by"], again.json["decision_comment"]) == (FRANK.id, NO_MORE["comment"])
+    assert api.call("POST", f"/v1/requests/{id}/revoke", NO_MORE, who=FRANK).slug == "not-active"
 
 
 def test_a_return_may_cut_too_and_says_so_where_the_deny_could_not_be_written() -> None:

@@ -1,0 +1,45 @@
+"""Metrics: what somebody may want to be woken for, counted by lines in CloudWatch's embedded metric format.
+
+They stand among the log's lines, and CloudWatch makes metrics of them: no call, nothing to wait for. No dimension names
+a person, a role or a request. Powertools' Metrics comes with its Logger: docs/decisions/0001 has the figures.
+Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from aws_lambda_powertools import single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+
+NAMESPACE = "Daypass"
+
+
+class Metric(StrEnum):
+    """Each is a count. REFUSALS alone has a dimension: the refusal's slug."""
+
+    BREAK_GLASS_OPENED = "BreakGlassOpened"
+    DENY_WRITTEN = "DenyWritten"
+    DENY_NOT_WRITTEN = "DenyNotWritten"
+    DENY_NOT_SETTLED = "DenyNotSettled"  # every time that IAM or its revoker did not do what was due
+    SESSIONS_ISSUED = "SessionsIssued"
+    STS_REFUSED = "StsRefused"
+    REVIEW_OVERDUE = "ReviewOverdue"
+    REFUSALS = "Refusals"
+    ANNOUNCEMENT_FAILED = "AnnouncementFailed"
+
+
+_BY_THEMSELVES = {"sts-refused": Metric.STS_REFUSED, "review-overdue": Metric.REVIEW_OVERDUE}
+
+
+def count(metric: Metric, **dimensions: str) -> None:
+    with single_metric(name=metric.value, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as line:
+        for name, value in dimensions.items():
+            line.add_dimension(name=name, value=value)
+
+
+def count_refusal(slug: str) -> None:
+    """A refusal among its like; and those that people want an alarm on, by themselves."""
+    count(Metric.REFUSALS, slug=slug)
+    if slug in _BY_THEMSELVES:
+        count(_BY_THEMSELVES[slug])

@@ -1,0 +1,47 @@
+"""The local sweeper: at once, then every five minutes, whatever happens to one run; and it ends with the server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from daypass.local import sweeper
+
+
+def test_it_sweeps_at_once_and_after_every_five_minutes_until_it_is_told_to_stop() -> None:
+    story: list[object] = []
+
+    def wait(seconds: float) -> bool:
+        story.append(seconds)
+        return len(story) == 6
+
+    sweeper.sweep_on(lambda: story.append("sweep"), wait)
+    assert story == ["sweep", 300.0] * 3
+
+
+def test_a_run_that_fails_is_told_in_the_log_and_the_next_one_comes(caplog) -> None:
+    runs: list[None] = []
+
+    def fails() -> None:
+        runs.append(None)
+        raise RuntimeError("the table is down")
+
+    sweeper.sweep_on(fails, lambda seconds: len(runs) == 3)
+    assert [record.message for record in caplog.records] == ["sweep_failed"] * 3
+    assert all(record.levelno == logging.ERROR and record.exc_info for record in caplog.records)
+
+
+def test_it_ends_with_the_block_and_lets_its_run_end_first() -> None:
+    begun, ended = threading.Event(), threading.Event()
+    story: list[str] = []
+
+    def sweep() -> None:
+        begun.set()
+        ended.wait(10)
+        story.append("swept")
+
+    with sweeper.sweeping(sweep):
+        assert begun.wait(10)
+        ended.set()
+    assert story == ["swept"]
+    assert "sweeper" not in [thread.name for thread in threading.enumerate()]
