@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from chalicelib.broker import emergency
 from chalicelib.broker.ports import AlreadyClaimed, Claim, QuotaFull, ReviewIsOverdue, World
-from chalicelib.core import approvals
 from chalicelib.core.catalogue import Catalogue, Role
 from chalicelib.core.ledger import Detail, EventType, canonical, commitment
 from chalicelib.core.life import ANSWER_WITHIN, USE_WITHIN, Status, Window
@@ -16,8 +15,8 @@ from chalicelib.core.policy import with_wall
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, TooManyOpen, Unavailable
 from chalicelib.core.request import Ask, Change, Request, StageProgress
-from chalicelib.core.rules import Emergency, Terms, decide, explain
-from chalicelib.core.rules import emergency as break_glass
+from chalicelib.core.rules import Terms, explain
+from chalicelib.core.ruling import Ruling, ruling
 from chalicelib.core.schedule import answer_by, window_asked
 from chalicelib.core.session import long_enough, permissions
 from chalicelib.core.times import spoken, stamp
@@ -55,22 +54,11 @@ class DryRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
-    """An ask that the catalogue admits. emergency: where it is one; then there are no stages."""
+class _Judged(Ruling):
+    """An ask that the catalogue admits, with the permissions and the window that it asks for."""
 
-    role: Role
-    rule: str
-    stages: tuple[StageProgress, ...]
-    max_duration: timedelta
     permissions: str | None
-    window: Window | None = None
-    emergency: Emergency | None = None
-
-    @property
-    def would(self) -> str:
-        if self.emergency:
-            return "break-glass"
-        return "needs-approval" if self.stages else "auto-approved"
+    window: Window | None
 
 
 def ask(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None) -> Asked:
@@ -167,23 +155,14 @@ def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime)
     if wish.break_glass:
         emergency.explained(wish.reason)
         emergency.begins_now(wish.starts_at)
-        way = break_glass(catalogue, principal, _terms(wish))
-        return _Judged(
-            role=way.role,
-            rule=way.rule,
-            stages=(),
-            max_duration=way.max_duration,
-            permissions=_narrowed(way.role, wish, now),
-            emergency=way,
-        )
-    decision = decide(catalogue, principal, _terms(wish))
-    rule = approvals.nearest(decision.rules, ())
+    found = ruling(catalogue, principal, _terms(wish), break_glass=wish.break_glass)
     return _Judged(
-        role=decision.role,
-        rule=rule.name,
-        stages=approvals.progress(rule, ()),
-        max_duration=max(each.max_duration for each in decision.rules),
-        permissions=_narrowed(decision.role, wish, now),
+        role=found.role,
+        rule=found.rule,
+        stages=found.stages,
+        max_duration=found.max_duration,
+        emergency=found.emergency,
+        permissions=_narrowed(found.role, wish, now),
         window=window_asked(wish.starts_at, wish.duration, now),
     )
 
