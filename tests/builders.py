@@ -217,6 +217,7 @@ _requests = st.builds(
     review=st.none() | st.builds(Review, verdict=st.sampled_from(Verdict), by=texts, at=instants, comment=texts),
     sessions_begun=st.integers(0, 1000),
     last_begun=_tuples(instants),
+    lent_until=st.none() | instants,
     announced=st.none() | instants,
     revocation=st.none() | revocations,
     version=st.integers(1, 10**9),

@@ -179,6 +179,7 @@ class RequestItem(Item):
     review = Text(null=True)
     sessions_begun = NumberAttribute()
     last_begun = Text()
+    lent_until = UnicodeAttribute(null=True)
     announced = UnicodeAttribute(null=True)
     revocation = Text(null=True)
     version = NumberAttribute()

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 
 from chalicelib.core.hours import Hours
 from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.provider import Provider, Via
 
 _WILDCARDS = re.compile(r"[*?]")
 
@@ -129,6 +130,7 @@ class Role:
     partition: str = "aws"
     external_id: str | None = None
     max_session: timedelta = timedelta(hours=1)
+    via: Via = Via.ROLE
     chaining: tuple[str, ...] = ()
     require_scope: bool = False
     identity_use: bool = False
@@ -247,7 +249,10 @@ def _prefixes(text: str, lengths: Iterable[int]) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """digest: the SHA-256 of the file, in hex. frozen: nothing is approved or lent; asking stays possible."""
+    """digest: the SHA-256 of the file, in hex. frozen: nothing is approved or lent; asking stays possible.
+
+    provider: where a role is lent via oidc, never None.
+    """
 
     digest: str
     issuers: tuple[Issuer, ...] = ()
@@ -256,6 +261,7 @@ class Catalogue:
     rules: tuple[Rule, ...] = ()
     auditors: Who = Who()
     frozen: bool = False
+    provider: Provider | None = None
     examples: tuple[Example, ...] = ()
 
     @cached_property

@@ -145,6 +145,7 @@ class Request:
     break_glass: access without approval, which somebody of `reviewers` has to review by `review_by`.
     escalated_because: why a pending request was made one.
     sessions_begun, last_begun: how many sessions were begun, and when the last ten were.
+    lent_until: when the last of them ends, at the latest: by its wall or STS's own expiry. None where none was begun.
     catalogue_digest: of the catalogue that the ask was judged by.
     announced: the clock whose end the history tells already; it is due no more, another one would be.
     revocation: once its live sessions were to be cut.
@@ -183,6 +184,7 @@ class Request:
     review: Review | None = None
     sessions_begun: int = 0
     last_begun: tuple[datetime, ...] = ()
+    lent_until: datetime | None = None
     announced: datetime | None = None
     revocation: Revocation | None = None
     version: int = 0
