@@ -56,7 +56,7 @@ def world() -> World:
     """One botocore session for the table, for STS, for KMS and for the revoker."""
     ours = _settings()
     table = Table(ours.table, region=ours.region)
-    lender = StsLender(sts_client(table.session, ours.region), KmsSigner(table.session))
+    lender = StsLender(sts_client(table.session, ours.region), KmsSigner(table.session).sign)
     return World(
         catalogue=catalogue,
         requests=table,

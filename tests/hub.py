@@ -50,7 +50,7 @@ def a_hub(aws: str, table: Table) -> Hub:
     world = World(
         catalogue=lambda: CATALOGUE,
         requests=table,
-        lender=StsLender(sts, KmsSigner(session)),
+        lender=StsLender(sts, KmsSigner(session).sign),
         revoker=IamRevoker(session, REGION),
         now=lambda: datetime.now(UTC).replace(microsecond=0),
         new_id=an_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,10 @@ class Signature:
 
     def __repr__(self) -> str:
         return f"Signature(•••, {self.request_id})"
+
+
+Sign = Callable[[str, bytes], Signature]
+"""Of a key's ARN and a message; as `KmsSigner.sign`."""
 
 
 class KmsSigner:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sts.client import STSClient
     from mypy_boto3_sts.type_defs import AssumeRoleRequestTypeDef
 
-    from chalicelib.aws.signing import KmsSigner
+    from chalicelib.aws.signing import Sign
 
 _CHECK: Mapping[str, str] = {
     **CHECK,
@@ -33,11 +33,11 @@ _CHECK: Mapping[str, str] = {
 
 
 class StsLender:
-    """`ports.Lender` on a client that `clients.sts_client` made; the signer is asked for plans with a token only."""
+    """`ports.Lender` on a client that `clients.sts_client` made; only for plans with a token anything is signed."""
 
-    def __init__(self, client: STSClient, signer: KmsSigner) -> None:
+    def __init__(self, client: STSClient, sign: Sign) -> None:
         self._client = client
-        self._signer = signer
+        self._sign = sign
 
     def lend(self, plan: SessionPlan) -> Lent:
         """Exchange a plan for credentials. expiration is STS's own, not our clock plus the duration.
@@ -47,7 +47,7 @@ class StsLender:
         """
         if plan.token is None:
             return _as_the_role_we_are(self._client, plan)
-        return with_token(self._client, self._signer, plan, plan.token)
+        return with_token(self._client, self._sign, plan, plan.token)
 
 
 def _as_the_role_we_are(client: STSClient, plan: SessionPlan) -> Lent:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sts.client import STSClient
     from mypy_boto3_sts.type_defs import AssumeRoleWithWebIdentityRequestTypeDef
 
-    from chalicelib.aws.signing import KmsSigner
+    from chalicelib.aws.signing import Sign
 
 _PUBLISHED = (
     "Check that {provider} exists with the audience " + AUDIENCE + ", and that the documents under {issuer} are "
@@ -45,13 +45,13 @@ Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWe
 """
 
 
-def with_token(client: STSClient, signer: KmsSigner, plan: SessionPlan, token: Token) -> Lent:
+def with_token(client: STSClient, sign: Sign, plan: SessionPlan, token: Token) -> Lent:
     """Have the token signed and exchange it. The call itself bears no signature: the token is all there is to steal.
 
     Raises what `KmsSigner.sign` and `heard` raise, and ValueError for a plan beyond STS's limits, before KMS is asked.
     """
     call = _call(plan)
-    signature = signer.sign(token.key.arn, token.unsigned())
+    signature = sign(token.key.arn, token.unsigned())
     call["WebIdentityToken"] = limits.web_identity_token(token.signed(signature.bytes))
     with heard(_CHECK, unsaid=call["WebIdentityToken"], role=plan.role_arn, **_names(plan, token)):
         answer = client.assume_role_with_web_identity(**call)
