@@ -7,7 +7,7 @@ kept for a while, STS's own copy too. When it was published, a third document be
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,6 +26,8 @@ PATHS = (JWKS, DISCOVERY, HISTORY)
 Documents = Mapping[str, bytes]
 """By path below the issuer."""
 
+_NOTHING = b'{"keys": []}'
+
 
 class NotOurs(Exception):
     """What is published there was not written by `daypass issuer publish`; `str` of it is for people."""
@@ -33,23 +35,29 @@ class NotOurs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was published of a key: when for the first time, and from when on it was to sign. None: nobody knows."""
+    """What was published of a key, and when for the first time. None: nobody knows, or for signed_until: never.
+
+    signed_until: when it signed last, where that does not follow from the turns any more since they were changed.
+    """
 
     published_at: datetime | None = None
     signs_from: datetime | None = None
+    signed_until: datetime | None = None
 
 
 def known(published: Documents) -> Mapping[str, Known]:
     """The keys that are published, by kid. Raises NotOurs."""
     try:
-        kids = [key["kid"] for key in json.loads(published.get(JWKS, b'{"keys":[]}'))["keys"]]
-        history = {
-            key["kid"]: Known(read_stamp(key["published_at"]), read_stamp(key["signs_from"]))
-            for key in json.loads(published.get(HISTORY, b'{"keys":[]}'))["keys"]
-        }
+        kids = [key["kid"] for key in json.loads(published.get(JWKS, _NOTHING))["keys"]]
+        history = {key["kid"]: _remembered(key) for key in json.loads(published.get(HISTORY, _NOTHING))["keys"]}
     except (ValueError, TypeError, KeyError):
         raise NotOurs("What is published there cannot be read: publish elsewhere, or look at it first.") from None
     return {kid: history.get(kid, Known()) for kid in kids}
+
+
+def _remembered(key: Mapping[str, str]) -> Known:
+    until = key.get("signed_until")
+    return Known(read_stamp(key["published_at"]), read_stamp(key["signs_from"]), read_stamp(until) if until else None)
 
 
 def documents(
@@ -58,20 +66,38 @@ def documents(
     """All there is to publish, the same bytes for the same keys. keys: the public ones as JWK, by kid."""
     earlier = known(published)
     in_turn = sorted(provider.keys, key=lambda key: key.signs_from)
-    history = [
-        {
-            "kid": key.kid,
-            "published_at": stamp(earlier.get(key.kid, Known()).published_at or now),
-            "signs_from": stamp(key.signs_from),
-        }
-        for key in in_turn
-    ]
     written: Mapping[str, object] = {
         JWKS: {"keys": [keys[key.kid] for key in in_turn]},
         DISCOVERY: _discovery(provider.issuer),
-        HISTORY: {"keys": history},
+        HISTORY: {"keys": [_history(key, provider, earlier, now) for key in in_turn]},
     }
     return {path: json.dumps(written[path], indent=2).encode() + b"\n" for path in PATHS}
+
+
+def _history(key: ProviderKey, provider: Provider, earlier: Mapping[str, Known], now: datetime) -> Mapping[str, str]:
+    before = earlier.get(key.kid, Known())
+    told = {
+        "kid": key.kid,
+        "published_at": stamp(before.published_at or now),
+        "signs_from": stamp(key.signs_from),
+    }
+    signed = _signed_until(before, earlier, now)
+    follows = _end_of_turn(key.signs_from, [each.signs_from for each in provider.keys], now)
+    if signed and (follows is None or follows < signed):
+        told["signed_until"] = stamp(signed)
+    return told
+
+
+def _signed_until(key: Known, among: Mapping[str, Known], now: datetime) -> datetime | None:
+    """When a published key signed last, `now` where it still does; None: never."""
+    turns = [each.signs_from for each in among.values() if each.signs_from]
+    ended = _end_of_turn(key.signs_from, turns, now) if key.signs_from else None
+    return max((at for at in (ended, key.signed_until) if at), default=None)
+
+
+def _end_of_turn(begins: datetime, turns: Iterable[datetime], now: datetime) -> datetime | None:
+    """When the turn that began then ended, `now` where it still lasts; None where it has not begun."""
+    return min((turn for turn in turns if begins < turn <= now), default=now) if begins <= now else None
 
 
 def _discovery(issuer: str) -> Mapping[str, object]:
@@ -122,15 +148,13 @@ def _too_soon(keys: tuple[ProviderKey, ...], earlier: Mapping[str, Known], now: 
 
 
 def _gone_too_soon(provider: Provider, earlier: Mapping[str, Known], now: datetime) -> Iterator[str]:
-    """A broker may still work by the catalogue that was published before: so that one tells who signs."""
-    turns = sorted(each.signs_from for each in earlier.values() if each.signs_from)
-    for kid in earlier.keys() - {key.kid for key in provider.keys}:
-        begins = earlier[kid].signs_from
-        if begins is None:
+    for kid in sorted(earlier.keys() - {key.kid for key in provider.keys}):
+        if earlier[kid].signs_from is None:
             yield f"The key {kid} is published, and nobody knows when it signed: put it back into the catalogue."
             continue
-        ends = next((turn for turn in turns if turn > begins), None)
-        if begins <= now and (ends is None or ends > now):
-            yield f"The key {kid} still signs: put it back, and let another sign after it before you drop it."
-        elif begins <= now and ends is not None and now < ends + AHEAD:
-            yield f"The key {kid} signed until {stamp(ends)}: put it back, and drop it from {stamp(ends + AHEAD)} on."
+        signed = _signed_until(earlier[kid], earlier, now)
+        if signed == now:
+            yield f"The key {kid} still signs: put it back, let another take over, and drop it a day after that."
+        elif signed and now < signed + AHEAD:
+            gone = stamp(signed + AHEAD)
+            yield f"The key {kid} signed until {stamp(signed)}: put it back, and drop it from {gone} on."
