@@ -14,6 +14,7 @@ from ulid import ULID
 from chalicelib import settings
 from chalicelib.aws.clients import sts_client
 from chalicelib.aws.revoker import IamRevoker
+from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.sts import StsLender
 from chalicelib.broker import sweeping
 from chalicelib.broker.ports import World
@@ -53,10 +54,10 @@ def catalogue() -> Catalogue:
 
 @cache
 def world() -> World:
-    """One botocore session for the table, for STS and for the revoker."""
+    """One botocore session for the table, for STS, for KMS and for the revoker."""
     ours = _settings()
     table = ToldTable(ours.table, region=ours.region)
-    lender = StsLender(sts_client(table.session, ours.region))
+    lender = StsLender(sts_client(table.session, ours.region), KmsSigner(table.session).sign)
     return World(
         catalogue=catalogue,
         requests=table,

@@ -19,7 +19,7 @@ from typer.exceptions import TyperException
 from daypass import showing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from daypass.client import Client, Json
 
@@ -273,8 +273,11 @@ def credentials(
         _json(lent if form == "json" else {name: lent[name] for name in _PROCESS if name in lent})
 
 
-def _elsewhere(name: str, about: str) -> None:
-    """Offer a command of `daypass.local`, which is imported when it is called and not before."""
+def _elsewhere(name: str, about: str, *, package: str, needs: tuple[str, ...]) -> None:
+    """Offer a command of another package, which is imported when it is called and not before.
+
+    needs: what has to be installed for it, by the extra of the same name.
+    """
 
     @app.command(
         name,
@@ -284,17 +287,47 @@ def _elsewhere(name: str, about: str) -> None:
         options_metavar="[OPTIONS]",
     )
     def call(context: typer.Context) -> None:
-        if find_spec("ministack") is None or find_spec("chalice") is None:
-            raise _Stop(f"`daypass {name}` needs the local engine: pip install 'daypass[local]'.")
-        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        alone.command(name)(getattr(import_module("daypass.local.commands"), name))
+        if any(find_spec(each) is None for each in needs):
+            raise _Stop(f"`daypass {name}` needs more than the client: pip install 'daypass[{package}]'.")
+        offered = getattr(import_module(f"daypass.{package}.commands"), name)
+        alone = offered if isinstance(offered, typer.Typer) else _alone(offered, name)
         outcome = typer.main.get_command(alone)(context.args, prog_name=f"daypass {name}", standalone_mode=False)
         if isinstance(outcome, int):
             raise typer.Exit(outcome)
 
 
-_elsewhere("local", "Serve Daypass on this machine, over an embedded AWS, with an example to try.")
-_elsewhere("token", "Print the token of a person of the local example: alice, bob, carol, …")
+def _alone(command: Callable[..., None], name: str) -> typer.Typer:
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone.command(name)(command)
+    return alone
+
+
+_ENGINE = ("ministack", "chalice")
+_elsewhere(
+    "local",
+    "Serve Daypass on this machine, over an embedded AWS, with an example to try.",
+    package="local",
+    needs=_ENGINE,
+)
+_elsewhere(
+    "token",
+    "Print the token of a person of the local example: alice, bob, carol, …",
+    package="local",
+    needs=_ENGINE,
+)
+_SERVER = ("pydantic", "boto3", "jwt")
+_elsewhere(
+    "check",
+    "Say what is wrong with a catalogue, and ask it its own tests.",
+    package="operator",
+    needs=_SERVER,
+)
+_elsewhere(
+    "issuer",
+    "Publish the keys by which Daypass is an OIDC provider: issuer publish.",
+    package="operator",
+    needs=_SERVER,
+)
 
 
 def main() -> None:

@@ -231,6 +231,7 @@ _requests = st.builds(
     link=st.none() | links,
     extended_by=st.none() | texts,
     charged=_tuples(texts),
+    lent_until=st.none() | instants,
     announced=st.none() | instants,
     revocation=st.none() | revocations,
     version=st.integers(1, 10**9),

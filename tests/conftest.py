@@ -51,6 +51,6 @@ def seeded(embedded_aws: EmbeddedAws) -> EmbeddedAws:
 
 @pytest.fixture
 def hub(seeded: EmbeddedAws, table: Table, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    for service in ("STS", "IAM"):
+    for service in ("STS", "IAM", "KMS"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", seeded.url)
     return a_hub(seeded.url, table)

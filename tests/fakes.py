@@ -18,6 +18,7 @@ from chalicelib.broker.ports import (
     Claim,
     DayIsUsed,
     Lent,
+    NothingLent,
     Page,
     QuotaFull,
     ReviewIsOverdue,
@@ -205,10 +206,13 @@ class FakeLender:
     plans: list[SessionPlan] = field(default_factory=list)
     lent: list[Lent] = field(default_factory=list)
     _number: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
-    _next: StsRefused | Effect | None = None
+    _next: StsRefused | NothingLent | Effect | None = None
 
     def refuse_next(self, code: str = "AccessDenied") -> None:
         self._next = StsRefused("The fake was told to refuse.", code)
+
+    def lend_nothing_next(self, code: str = "no-signature") -> None:
+        self._next = NothingLent("The fake was told not to sign.", code)
 
     def time_out_next(self, effect: Effect) -> None:
         self._next = effect
@@ -220,7 +224,7 @@ class FakeLender:
     def lend(self, plan: SessionPlan) -> Lent:
         self.plans.append(plan)
         told, self._next = self._next, None
-        if isinstance(told, StsRefused):
+        if isinstance(told, StsRefused | NothingLent):
             raise told
         if told is Effect.BEFORE:
             raise Unavailable("STS did not answer: it never heard the question.")
@@ -241,6 +245,7 @@ class FakeLender:
             assumed_role_id=f"AROAFAKE:{plan.session_name}",
             request_id=f"00000000-0000-4000-8000-{number:012d}",
             region="us-east-1",
+            kms_request_id=f"00000000-0000-4000-9000-{number:012d}" if plan.token else None,
         )
 
 

@@ -11,6 +11,7 @@ import botocore.session
 
 from chalicelib.aws.clients import sts_client
 from chalicelib.aws.revoker import IamRevoker
+from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
 from chalicelib.broker.ports import World
@@ -32,7 +33,7 @@ class Hub:
     def __post_init__(self) -> None:
         for client in (self.table.client, self.sts):
             client.meta.events.register("before-send.*.*", self._count)
-        self.session.register("before-send.*.*", self._count)  # the clients that the revoker will make
+        self.session.register("before-send.*.*", self._count)  # the clients that the revoker and the signer will make
 
     def _count(self, **event: Any) -> None:
         self.calls[event["event_name"].rpartition(".")[2]] += 1
@@ -41,15 +42,15 @@ class Hub:
 def a_hub(aws: str, table: Table) -> Hub:
     """The clients of one container: the table as the hub's root, STS as the broker's role.
 
-    The environment's `AWS_ENDPOINT_URL_STS` and `AWS_ENDPOINT_URL_IAM` must be `aws`, as `daypass local` sets it for
-    the broker's own clients.
+    The environment's `AWS_ENDPOINT_URL_STS`, `…_IAM` and `…_KMS` must be `aws`, as `daypass local` sets it for the
+    broker's own clients.
     """
     session = broker_session(aws)
     sts = sts_client(session, REGION)
     world = World(
         catalogue=lambda: CATALOGUE,
         requests=table,
-        lender=StsLender(sts),
+        lender=StsLender(sts, KmsSigner(session).sign),
         revoker=IamRevoker(session, REGION),
         now=lambda: datetime.now(UTC).replace(microsecond=0),
         new_id=an_id,

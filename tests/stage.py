@@ -14,6 +14,7 @@ from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.catalogue_file import read_catalogue
 from chalicelib.core.ledger import Event, beginning, first_break
 from chalicelib.core.principal import Principal
+from chalicelib.core.provider import Via
 from chalicelib.core.request import Ask, Request, Session
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
@@ -40,6 +41,11 @@ def with_rules(*changes: tuple[str, dict[str, Any]]) -> Catalogue:
 def with_role(name: str, **changes: Any) -> Catalogue:
     role = replace(CATALOGUE.roles[name], **changes)
     return replace(CATALOGUE, roles={**CATALOGUE.roles, name: role})
+
+
+def via_oidc(name: str, **changes: Any) -> Catalogue:
+    """The example's, with one role that the provider vouches for, for as long as AWS lends at most."""
+    return with_role(name, **{"via": Via.OIDC, "external_id": None, "max_session": 12 * HOUR, **changes})
 
 
 def an_ask(role: str = "payments-admin", duration: timedelta = HOUR, **changed: Any) -> Ask:

@@ -1,17 +1,27 @@
 """How many calls to AWS each use case makes, with a warm catalogue and warm keys, counted as botocore sends them."""
 
+import json
 from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
 
 from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
+from chalicelib.core.provider import Via
+from chalicelib.core.refusals import StsRefused
 from chalicelib.core.request import Verdict
+from daypass.local import example
 from tests.hub import Hub
+from tests.local.accounts import as_root
 from tests.people import ALICE, CAROL, DAVE, FRANK
-from tests.stage import an_ask
+from tests.stage import an_ask, read_example
 
 KEY = IdempotencyKey("POST /requests", "k-1")
 WRITE, READ, STORY, STS = "TransactWriteItems", "GetItem", "Query", "AssumeRole"
+KMS, STS_WITH_TOKEN = "Sign", "AssumeRoleWithWebIdentity"
 
 
 def counted(hub: Hub, act) -> Counter[str]:
@@ -51,6 +61,57 @@ def test_ask_and_issue_takes_three_write_sts_write(hub: Hub) -> None:
     calls = counted(hub, lambda: lent.append(lending.ask_and_lend(hub.world, ALICE, an_ask("sandbox-admin"), KEY)))
     assert isinstance(lent[0], Credentials)
     assert calls == {WRITE: 2, STS: 1}
+
+
+@pytest.fixture
+def vouched(hub: Hub, seeded) -> Hub:
+    """The hub, with a role that trusts the local provider's tokens for it, and another that trusts the same ones."""
+    catalogue = read_example(example.catalogue("http://127.0.0.1:8000", example.provider_key(seeded.url)))
+    assert catalogue.provider is not None
+    issuer = catalogue.provider.issuer.removeprefix("http://")
+    roles = {
+        name: replace(catalogue.roles[name], role_name=f"daypass/Vouched-{name}", via=Via.OIDC, external_id=None)
+        for name in ("sandbox-admin", "payments-read")
+    }
+    for role in roles.values():
+        trust = {
+            "Effect": "Allow",
+            "Principal": {"Federated": f"arn:aws:iam::{role.account.id}:oidc-provider/{issuer}"},
+            "Action": ["sts:AssumeRoleWithWebIdentity", "sts:TagSession", "sts:SetSourceIdentity"],
+            "Condition": {
+                "StringEquals": {
+                    f"{issuer}:aud": "sts.amazonaws.com",
+                    f"{issuer}:sub": f"daypass:role:{roles['sandbox-admin'].arn}",
+                }
+            },
+        }
+        iam = as_root("iam", seeded.url, role.account.id)
+        with suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(
+                Path="/daypass/",
+                RoleName=role.role_name.removeprefix("daypass/"),
+                AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+            )
+    today = replace(catalogue, roles={**catalogue.roles, **roles})
+    hub.world = replace(hub.world, catalogue=lambda: today)
+    return hub
+
+
+def test_where_the_provider_vouches_kms_is_one_call_more(vouched: Hub) -> None:
+    lent = []
+    wish = an_ask("sandbox-admin")
+    calls = counted(vouched, lambda: lent.append(lending.ask_and_lend(vouched.world, ALICE, wish, KEY)))
+    assert isinstance(lent[0], Credentials)
+    assert calls == {WRITE: 2, KMS: 1, STS_WITH_TOKEN: 1}
+    again = counted(vouched, lambda: lending.lend(vouched.world, ALICE, lent[0].request_id))
+    assert again == {READ: 1, WRITE: 2, KMS: 1, STS_WITH_TOKEN: 1}
+
+
+def test_a_trust_that_asks_for_another_roles_sub_lets_nobody_in(vouched: Hub) -> None:
+    with pytest.raises(
+        StsRefused, match="sub daypass:role:arn:aws:iam::222222222222:role/daypass/Vouched-payments-read"
+    ):
+        lending.ask_and_lend(vouched.world, ALICE, an_ask("payments-read"), KEY)
 
 
 def test_breaking_the_glass_takes_three_and_its_review_three(hub: Hub) -> None:

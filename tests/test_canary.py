@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -12,22 +12,31 @@ from typing import Any
 
 import pytest
 
+from chalicelib.aws.clients import sts_client
+from chalicelib.aws.signing import KmsSigner
+from chalicelib.aws.sts import StsLender
 from chalicelib.broker.ports import Lent, Secret
 from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.provider import Provider, ProviderKey
 from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.session import SessionPlan
+from chalicelib.core.token import subject
 from chalicelib.identity import bearer
 from chalicelib.identity.keys import Keys
 from chalicelib.log import log
 from chalicelib.telling import ToldTable
 from chalicelib.web.gate import Gate
+from daypass.local import example
 from daypass.local.embedded_aws import EmbeddedAws
-from daypass.local.example import REGION
+from daypass.operator.documents import documents
+from daypass.operator.keys import public_key
 from tests.aws.fake_iam import a_revoker, says
 from tests.hub import Hub
 from tests.identity.tokens import Idp
-from tests.stage import CATALOGUE
-from tests.web.api import SANDBOX, Api
+from tests.oidc import TrustedRole, stub_sts
+from tests.people import ALICE
+from tests.stage import CATALOGUE, via_oidc
+from tests.web.api import SANDBOX, Api, HttpAnswer
 
 SECRET_KEY = "CANARY/secret/access/key"
 ROOT: Any = {"access_key_id": "123456789012", "secret_access_key": "test"}
@@ -94,7 +103,7 @@ def test_no_secret_is_found_in_log_table_history_or_answers(
     idp = Idp()
     token = idp.token(at=datetime.now(UTC))
     lender = Tweeting(hub.world.lender)
-    told: Any = ToldTable(hub.table._name, region=REGION, host=seeded.url, **ROOT)
+    told: Any = ToldTable(hub.table._name, region=example.REGION, host=seeded.url, **ROOT)
     world = replace(hub.world, requests=told, lender=lender, revoker=a_revoker(Leaking()))
     stage: Any = SimpleNamespace(world=world, catalogue=CATALOGUE)
     catalogue: Catalogue = replace(CATALOGUE, issuers=(idp.issuer(),))
@@ -141,6 +150,15 @@ def test_no_secret_is_found_in_log_table_history_or_answers(
     assert cut.json["revocation"]["denies"][0]["error"].startswith("SignatureDoesNotMatch")
 
     signature = token.rpartition(".")[2]
+    everywhere = look_everywhere(hub, lines, capfd, answers, "CANARY", token, signature)
+    assert "deny_not_settled" in everywhere["the log"]
+    assert "DenyNotSettled" in everywhere["the terminal and the metrics"]
+    assert "CANARY" in handed_out
+
+
+def look_everywhere(
+    hub: Hub, lines: list[str], capfd: pytest.CaptureFixture[str], answers: list[str], *canaries: str
+) -> dict[str, str]:
     everywhere = {
         "the table": json.dumps(hub.table.client.scan(TableName=hub.table._name)["Items"]),
         "the log": "\n".join(lines),
@@ -148,11 +166,65 @@ def test_no_secret_is_found_in_log_table_history_or_answers(
         "the other answers": "\n".join(answers),
     }
     for place, text in everywhere.items():
-        assert text
-        for canary in ("CANARY", token, signature):
+        assert text or place == "the terminal and the metrics"
+        for canary in canaries:
             assert canary not in text, f"a secret in {place}"
     assert "request_answered" in everywhere["the log"]
     assert "request_failed" in everywhere["the log"]
-    assert "deny_not_settled" in everywhere["the log"]
-    assert "DenyNotSettled" in everywhere["the terminal and the metrics"]
-    assert "CANARY" in handed_out
+    return everywhere
+
+
+ECHOES: list[Callable[[str], tuple[int, str, bytes]]] = [
+    lambda token: (400, "text/xml", _error("ValidationError", f"Value '{token}' at 'webIdentityToken' is wrong")),
+    lambda token: (400, "text/xml", _error("InvalidIdentityToken", f"The claims {token.split('.')[1]} are wrong")),
+    lambda token: (403, "text/xml", _error("AccessDenied", f"Not with {token.split('.')[2]}")),
+    lambda token: (400, "text/xml", _error("SomethingNew", token)),
+    lambda token: (400, "text/xml", _error("IDPCommunicationError", token)),
+    lambda token: (500, "text/html", token.encode()),
+    lambda token: (200, "text/html", token.encode()),
+    lambda token: (200, "text/xml", f"<AssumeRoleWithWebIdentityResponse>{token}".encode()),
+]
+
+
+def _error(code: str, message: str) -> bytes:
+    return f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>".encode()
+
+
+def test_the_token_that_daypass_signs_is_shown_to_sts_and_to_nobody_else(
+    hub: Hub, seeded: EmbeddedAws, lines: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stub_sts() as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        today = via_oidc("sandbox-admin")
+        key = ProviderKey(example.provider_key(seeded.url), datetime(2026, 1, 1, tzinfo=UTC))
+        provider = Provider(sts.issuer, (key,))
+        public = public_key(example.kms_of_the_hub(seeded.url), key)
+        sts.documents = documents(provider, {key.kid: public}, {}, datetime.now(UTC))
+        role_arn = today.roles["sandbox-admin"].arn
+        sts.roles[role_arn] = TrustedRole(sub=subject(role_arn))
+        lender = StsLender(sts_client(hub.session, example.REGION), KmsSigner(hub.session).sign)
+        world = replace(hub.world, catalogue=lambda: replace(today, provider=provider), lender=lender)
+        stage: Any = SimpleNamespace(world=world)
+        api = Api(stage=stage)
+        answers: list[str] = []
+
+        def call(method: str, url: str, body: object = None) -> HttpAnswer:
+            answer = api.call(method, url, body, who=ALICE)
+            answers.append(answer.body + json.dumps(dict(answer.headers)))
+            return answer
+
+        lent = call("POST", "/v1/credentials", SANDBOX)
+        assert lent.status == 200
+        id = lent.json["RequestId"]
+        for echo in ECHOES:
+            sts.says = echo
+            assert call("POST", f"/v1/requests/{id}/credentials").status in (502, 503)
+        sts.says = None
+        stage.world = replace(world, requests=Broken(world.requests))
+        assert call("POST", f"/v1/requests/{id}/credentials").status == 500
+        stage.world = world
+        assert call("GET", f"/v1/requests/{id}/events").status == 200
+        assert len(set(sts.tokens)) == len(ECHOES) + 2
+
+    parts = [part for token in sts.tokens for part in (token, *token.split(".")[1:])]
+    look_everywhere(hub, lines, capfd, answers, *parts)

@@ -35,7 +35,7 @@ from tests.builders import HOUR, NOW, SECOND, a_principal
 from tests.fakes import Effect
 from tests.iam import allowed
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK, PEOPLE, ROBOT, now_in
-from tests.stage import CATALOGUE, Stage, an_ask, with_role, with_rules
+from tests.stage import CATALOGUE, Stage, an_ask, via_oidc, with_role, with_rules
 
 CLIMBS = (
     "sts:AssumeRole",
@@ -94,11 +94,12 @@ def test_rule_1_when_sts_is_asked_the_sessions_name_is_on_the_record_already() -
             {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}},
         ]
     ),
+    catalogue=st.sampled_from([CATALOGUE, via_oidc("sandbox-admin")]),
 )
 def test_rule_3_no_action_passes_at_or_after_the_windows_end_whatever_policy_was_asked_for(
-    duration, used_after, again_after, beyond, action, own_policy
+    duration, used_after, again_after, beyond, action, own_policy, catalogue
 ) -> None:
-    stage = Stage()
+    stage = Stage(catalogue=catalogue)
     policy = json.dumps({"Version": "2012-10-17", "Statement": own_policy}) if own_policy else None
     request = stage.asked(ALICE, an_ask("sandbox-admin", timedelta(seconds=duration), session_policy=policy))
     stage.pass_time(timedelta(seconds=used_after))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
 
@@ -29,6 +29,16 @@ def sts_client(session: Session, region: str) -> STSClient:
         retries={"mode": "standard", "total_max_attempts": 2},
     )
     return cast("STSClient", session.create_client("sts", region_name=region, config=config))
+
+
+def kms_client(session: Session, region: str) -> Any:
+    """A client of KMS: at worst two tries of a second and a second between them, for STS's turn comes after it."""
+    config = Config(
+        connect_timeout=1,
+        read_timeout=1,
+        retries={"mode": "standard", "total_max_attempts": 2},
+    )
+    return session.create_client("kms", region_name=region, config=config)
 
 
 def hurried_sts_client(session: Session, region: str) -> STSClient:

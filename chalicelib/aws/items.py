@@ -183,6 +183,7 @@ class RequestItem(Item):
     link = Text(null=True)
     extended_by = UnicodeAttribute(null=True)
     charged = Text()
+    lent_until = UnicodeAttribute(null=True)
     announced = UnicodeAttribute(null=True)
     revocation = Text(null=True)
     version = NumberAttribute()

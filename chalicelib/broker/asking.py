@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from chalicelib.broker import emergency
 from chalicelib.broker.judging import with_room
 from chalicelib.broker.ports import AlreadyClaimed, Claim, DayIsUsed, QuotaFull, ReviewIsOverdue, World
-from chalicelib.core import approvals, extension
+from chalicelib.core import extension
 from chalicelib.core.catalogue import Catalogue, Role
 from chalicelib.core.ledger import Detail, EventType, canonical, commitment
 from chalicelib.core.life import ANSWER_WITHIN, USE_WITHIN, Status, Window
@@ -19,8 +19,8 @@ from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge, held
 from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, TooManyOpen, Unavailable
 from chalicelib.core.request import Ask, Change, Link, Request, StageProgress
-from chalicelib.core.rules import Emergency, Terms, decide, explain, lending_first
-from chalicelib.core.rules import emergency as break_glass
+from chalicelib.core.rules import Terms, explain, lending_first
+from chalicelib.core.ruling import Ruling, ruling
 from chalicelib.core.schedule import answer_by, window_asked
 from chalicelib.core.session import as_asked, long_enough, permissions
 from chalicelib.core.times import spoken, stamp
@@ -57,27 +57,16 @@ class DryRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
-    """An ask that the catalogue admits. emergency: where it is one; then there are no stages. link: of an extension.
+class _Judged(Ruling):
+    """An ask that the catalogue admits, with the permissions and the window that it asks for.
 
-    room: what has to be left of a day for it.
+    room: what has to be left of a day for it. link: of an extension.
     """
 
-    role: Role
-    rule: str
-    stages: tuple[StageProgress, ...]
-    max_duration: timedelta
     permissions: str | None
-    window: Window | None = None
-    room: Charge | None = None
-    emergency: Emergency | None = None
-    link: Link | None = None
-
-    @property
-    def would(self) -> str:
-        if self.emergency:
-            return "break-glass"
-        return "needs-approval" if self.stages else "auto-approved"
+    window: Window | None
+    room: Charge | None
+    link: Link | None
 
 
 def ask(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None) -> Asked:
@@ -222,28 +211,26 @@ def _judge(
     if wish.break_glass:
         emergency.explained(wish.reason)
         emergency.begins_now(wish.starts_at)
-        way = break_glass(catalogue, principal, _terms(wish, None))
-        return _Judged(
-            role=way.role,
-            rule=way.rule,
-            stages=(),
-            max_duration=way.max_duration,
-            permissions=_narrowed(way.role, wish, now),
-            emergency=way,
-        )
     link = extension.link_after(base) if base else None
-    decision = decide(catalogue, principal, _terms(wish, link))
-    if base and not as_asked(decision.role, base):
-        raise NotEligible(f"The role or its scope was changed since {base.id} was asked for: it cannot be extended.")
     at = wish.starts_at or now
-    rule = approvals.nearest(lending_first(with_room(decision.rules, used_up), at), ())
-    room = held(principal.id, rule, wish.role, wish.duration, at)
+    found = ruling(
+        catalogue,
+        principal,
+        _terms(wish, link),
+        break_glass=wish.break_glass,
+        among=lambda rules: lending_first(with_room(rules, used_up), at),
+    )
+    if base and not as_asked(found.role, base):
+        raise NotEligible(f"The role or its scope was changed since {base.id} was asked for: it cannot be extended.")
+    room = held(principal.id, found.ordinary, wish.role, wish.duration, at) if found.ordinary else None
     return _Judged(
-        role=decision.role,
-        rule=rule.name,
-        stages=approvals.progress(rule, ()),
-        max_duration=max(each.max_duration for each in decision.rules),
-        permissions=_narrowed(decision.role, wish, now),
+        role=found.role,
+        rule=found.rule,
+        stages=found.stages,
+        max_duration=found.max_duration,
+        ordinary=found.ordinary,
+        emergency=found.emergency,
+        permissions=_narrowed(found.role, wish, now),
         window=window_asked(wish.starts_at, wish.duration, now),
         room=room.only_asked() if room else None,
         link=link,

@@ -1,6 +1,6 @@
 """Lending: a session is put on the record, lent by STS, and handed out only once that is on the record too.
 
-request ──► session.issuing ──► STS ──► session.issued ──► credentials
+request ──► session.issuing ──► STS ──► session.issued ──► credentials      (via oidc: KMS signs first)
                                  │            └── ended meanwhile, or not recorded: no credentials
                                  └── refused: session.failed, a window just opened shuts again
                                  └── no answer: session.failed, the window stays open
@@ -17,7 +17,7 @@ from typing import Any
 from chalicelib.broker import extending
 from chalicelib.broker.asking import IdempotencyKey, opening, record
 from chalicelib.broker.judging import MOST_A_MINUTE, usable, way_in
-from chalicelib.broker.ports import DayIsUsed, Lent, Secret, Stale, World
+from chalicelib.broker.ports import DayIsUsed, Lent, NothingLent, Secret, Stale, World
 from chalicelib.broker.seeing import visible
 from chalicelib.core import extension
 from chalicelib.core.ledger import Detail, EventType
@@ -32,7 +32,7 @@ from chalicelib.core.refusals import (
     Unavailable,
 )
 from chalicelib.core.request import Ask, Change, Request, Session, SessionStatus
-from chalicelib.core.session import SessionPlan, plan
+from chalicelib.core.session import SessionPlan, plan, told
 from chalicelib.core.times import stamp
 
 TRIES = 40
@@ -40,6 +40,9 @@ TRIES = 40
 
 PATIENCE = timedelta(seconds=10)
 """From the call's beginning to asking STS: with STS's own 11 s and a last write all ends within API Gateway's 29 s."""
+
+SIGNING = timedelta(seconds=3)
+"""Of that patience, what KMS may take for a token's signature."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,20 +157,14 @@ def _begin(world: World, principal: Principal, change: Change, asked_at: datetim
     if request.link and request.window is None:
         request = extension.opened(request, _again(world, request.link.base), now)
         change = replace(change, after=request)
-    way = way_in(world.catalogue(), request, principal, now, used_up)
+    catalogue = world.catalogue()
+    way = way_in(catalogue, request, principal, now, used_up)
     window, ends_at = way.window, way.ends_at
     session_id = world.new_id()
-    planned = plan(request, way.role, session_id=session_id, ends_at=ends_at, now=now)
+    planned = plan(request, way.role, catalogue.provider, session_id=session_id, ends_at=ends_at, now=now)
     session = Session(id=session_id, session_name=planned.session_name, begun_at=now)
-    details: dict[str, Detail] = {
-        "session": session_id,
-        "session_name": planned.session_name,
-        "source_identity": planned.source_identity,
-        "role_arn": planned.role_arn,
-        "duration_seconds": int(planned.duration.total_seconds()),
-        "ends_at": stamp(ends_at),
-        "rule": way.rule,
-    }
+    over_at = min(ends_at, now + planned.duration)
+    details = {"session": session_id, **told(planned), "ends_at": stamp(ends_at), "rule": way.rule}
     if way.charge:
         details["charged_seconds"] = way.charge.takes
     # An ask only wanted room, and the way in may be another one by now. What breaking the glass takes, it takes.
@@ -183,12 +180,13 @@ def _begin(world: World, principal: Principal, change: Change, asked_at: datetim
         sessions_begun=request.sessions_begun + 1,
         last_begun=(*request.last_begun, now)[-MOST_A_MINUTE:],
         charged=(*request.charged, way.rule) if way.charge else request.charged,
+        lent_until=max(request.lent_until or over_at, over_at),
     )
     return _Begun(issuing, session, planned, ends_at, asked_at)
 
 
 def _finish(world: World, begun: _Begun) -> Credentials:
-    if world.now() - begun.asked_at > PATIENCE:
+    if world.now() - begun.asked_at > (PATIENCE - SIGNING if begun.plan.token else PATIENCE):
         _failed(world, begun, {"code": "too-late"}, certain=True)
         raise Unavailable("The table took too long: STS was not asked. Nothing was lent; try again.")
     try:
@@ -196,6 +194,9 @@ def _finish(world: World, begun: _Begun) -> Credentials:
     except StsRefused as refusal:
         _failed(world, begun, {"code": refusal.code}, certain=True)
         raise
+    except NothingLent as silence:
+        _failed(world, begun, {"code": silence.code}, certain=True)
+        raise Unavailable(str(silence)) from None
     except Unavailable:
         _failed(world, begun, {"code": "no-answer"}, certain=False)
         raise
@@ -235,6 +236,8 @@ def _issued(world: World, begun: _Begun, lent: Lent) -> None:
         "sts_request_id": lent.request_id,
         "sts_region": lent.region,
     }
+    if lent.kms_request_id is not None:
+        details["kms_request_id"] = lent.kms_request_id
     opened = begun.change.after
 
     def issued(request: Request) -> Change:
@@ -269,7 +272,8 @@ def _failed(world: World, begun: _Begun, details: dict[str, Detail], *, certain:
         unused: dict[str, Any] = {}
         back = None
         if shuts:
-            unused = {"status": moved(request.status, Move.UNUSE), "window": window, "sessions_begun": 0, "charged": ()}
+            status = moved(request.status, Move.UNUSE)
+            unused = {"status": status, "window": window, "sessions_begun": 0, "charged": (), "lent_until": None}
             back = _given_back(begun)
         told: dict[str, Detail] = {"given_back_seconds": -back.takes} if back else {}
         return Change(request, request, charge=back).then(

@@ -82,6 +82,17 @@ class ReviewIsOverdue(Exception):
         self.review_by = review_by
 
 
+class NothingLent(Exception):
+    """What a session needs did not answer: none was made, for certain, and asking again may help.
+
+    `str` of it is for people. code: AWS's own, or `no-signature`.
+    """
+
+    def __init__(self, detail: str, code: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
 class CannotDeny(Exception):
     """A deny is not known to be at the role, or not known to be gone from it; `str` of it is for people.
 
@@ -149,7 +160,10 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lent:
-    """STS's answer. expiration: STS's own, aware. request_id: CloudTrail's `requestID`. region: the endpoint's."""
+    """STS's answer. expiration: STS's own, aware. request_id: CloudTrail's `requestID`. region: the endpoint's.
+
+    kms_request_id: the `requestID` of kms:Sign, where a token was signed for it.
+    """
 
     access_key_id: str
     secret_access_key: Secret
@@ -159,13 +173,15 @@ class Lent:
     assumed_role_id: str
     request_id: str
     region: str
+    kms_request_id: str | None = None
 
 
 class Lender(Protocol):
     def lend(self, plan: SessionPlan) -> Lent:
         """Exchange a plan for credentials.
 
-        Raises StsRefused where STS said no (no session exists), Unavailable where it did not answer (one may exist).
+        Raises StsRefused where AWS said no and NothingLent where what comes before a session did not answer (no session
+        exists), Unavailable where STS did not answer (one may exist).
         """
 
 

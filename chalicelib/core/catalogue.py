@@ -12,6 +12,7 @@ from functools import cached_property
 from chalicelib.core.hours import Hours
 from chalicelib.core.patterns import glob, literal_prefix
 from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.provider import Provider, Via
 from chalicelib.core.quotas import Quotas
 
 
@@ -116,6 +117,7 @@ class Role:
     partition: str = "aws"
     external_id: str | None = None
     max_session: timedelta = timedelta(hours=1)
+    via: Via = Via.ROLE
     chaining: tuple[str, ...] = ()
     require_scope: bool = False
     identity_use: bool = False
@@ -246,7 +248,10 @@ def _prefixes(text: str, lengths: Iterable[int]) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """digest: the SHA-256 of the file, in hex. frozen: nothing is approved or lent; asking stays possible."""
+    """digest: the SHA-256 of the file, in hex. frozen: nothing is approved or lent; asking stays possible.
+
+    provider: where a role is lent via oidc, never None.
+    """
 
     digest: str
     issuers: tuple[Issuer, ...] = ()
@@ -256,6 +261,7 @@ class Catalogue:
     auditors: Who = Who()
     frozen: bool = False
     quotas: Quotas = field(default_factory=Quotas)
+    provider: Provider | None = None
     examples: tuple[Example, ...] = ()
 
     @cached_property

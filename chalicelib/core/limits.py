@@ -1,4 +1,4 @@
-"""The limits of STS's AssumeRole, checked before it is called: botocore checks minima only.
+"""The limits of STS's AssumeRole and its like, checked before it is called: botocore checks minima only.
 
 Every function returns the value it was given, or raises ValueError: that is a bug of ours, never the caller's mistake.
 """
@@ -16,6 +16,7 @@ _EXTERNAL_ID = re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}", re.ASCII)
 _POLICY = re.compile(r"[\t\n\r\x20-\xff]{1,2048}")
 
 _LONGEST_ARN = 2048
+_LONGEST_TOKEN = 20000
 _MOST_TAGS = 50
 _LONGEST_KEY = 128
 _LONGEST_VALUE = 256
@@ -104,6 +105,16 @@ def transitive(keys: tuple[str, ...], *, of: Mapping[str, str]) -> tuple[str, ..
     if len(set(keys)) < len(keys) or not of.keys() >= set(keys):
         raise ValueError("a transitive key that is no session tag, or is given twice")
     return keys
+
+
+def web_identity_token(text: str) -> str:
+    """4-20000 characters. The error does not show it.
+
+    Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html (WebIdentityToken).
+    """
+    if not 4 <= len(text) <= _LONGEST_TOKEN:
+        raise ValueError(f"not a web identity token: {len(text)} characters, of which STS takes 4 to {_LONGEST_TOKEN}")
+    return text
 
 
 def fits_tag_value(text: str) -> bool:

@@ -173,7 +173,7 @@ class Invalid(Refusal):
 
 
 class StsRefused(Refusal):
-    """STS answered no, for certain: no session exists. `code` is STS's own error code."""
+    """STS answered no, or KMS that signs for it: for certain no session exists. `code` is AWS's own error code."""
 
     slug = "sts-refused"
     title = "AWS did not lend the session"

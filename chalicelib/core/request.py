@@ -175,6 +175,7 @@ class Request:
     escalated_because: why a pending request was made one.
     sessions_begun, last_begun: how many sessions were begun, and when the last ten were.
     charged: the rules out of whose day the window was taken.
+    lent_until: when the last of them ends, at the latest: by its wall or STS's own expiry. None where none was begun.
     catalogue_digest: of the catalogue that the ask was judged by.
     link: where it extends another request. extended_by: the newest extension of it.
     announced: the clock whose end the history tells already; it is due no more, another one would be.
@@ -217,6 +218,7 @@ class Request:
     link: Link | None = None
     extended_by: str | None = None
     charged: tuple[str, ...] = ()
+    lent_until: datetime | None = None
     announced: datetime | None = None
     revocation: Revocation | None = None
     version: int = 0

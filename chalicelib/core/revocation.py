@@ -17,7 +17,6 @@ from chalicelib.core.denies import AHEAD, NEEDED, Cut, Standing
 from chalicelib.core.principal import Kind, Principal, source_identity
 from chalicelib.core.refusals import MayNotApprove, Refusal
 from chalicelib.core.request import Covers, Deny, Request, Revocation
-from chalicelib.core.session import LONGEST_CHAINED
 
 LATE = timedelta(minutes=1)
 """What an issuance may take, and clocks may differ: a deny is removed this much after the end of what it denies."""
@@ -54,11 +53,11 @@ def may_revoke(request: Request, catalogue: Catalogue, rules: Sequence[Rule], pr
 def over_at(request: Request) -> datetime | None:
     """From when on no session of the request can do anything, at the latest; None where none was ever begun.
 
-    Whatever STS lends ends after an hour, and at the window's end by its wall.
+    A request that was lent from before this was put down (`lent_until`) is over at its window's end, by the wall.
     """
     if request.window is None or request.sessions_begun == 0:
         return None
-    return min(request.window.ends_at, max(request.last_begun) + LONGEST_CHAINED) + LATE
+    return (request.lent_until or request.window.ends_at) + LATE
 
 
 def lives(request: Request, now: datetime) -> bool:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chalicelib.core import principal as people
+from chalicelib.core import token as tokens
 from chalicelib.core.catalogue import Role
+from chalicelib.core.ledger import Detail
 from chalicelib.core.limits import fits_tag_value
 from chalicelib.core.policy import caller_policy, scope_policy, with_wall
-from chalicelib.core.refusals import FieldError, Invalid
+from chalicelib.core.provider import Provider, Via
+from chalicelib.core.refusals import FieldError, Invalid, Unavailable
 from chalicelib.core.request import Request, ScopeChoice
-from chalicelib.core.times import spoken
+from chalicelib.core.times import spoken, stamp
+from chalicelib.core.token import Token
 
 SHORTEST = timedelta(seconds=900)
 """STS lends for no less. Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html."""
@@ -24,6 +28,12 @@ LONGEST_CHAINED = timedelta(seconds=3600)
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining.
 """
 
+LONGEST = timedelta(seconds=43200)
+"""Without a chain, the role's own maximum decides, and IAM lets that be 12 h at most.
+
+Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html (DurationSeconds).
+"""
+
 REQUEST_TAG = "daypass:request"
 TICKET_TAG = "daypass:ticket"
 BREAK_GLASS_TAG = "daypass:break-glass"
@@ -31,11 +41,13 @@ BREAK_GLASS_TAG = "daypass:break-glass"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPlan:
-    """One AssumeRole call, within STS's limits.
+    """One call of STS, within its limits.
 
-    duration: 900 to 3600 s. tags: the session tags; transitive: the keys that follow a role chain.
+    token: what Daypass vouches with, of the same tags and source identity; None: it asks as the role that it is.
+    duration: 900 to 3600 s, with a token to 43200 s. tags: the session tags; transitive: the keys that follow a chain.
     policy: minified JSON, at most 2048 characters, wall included.
-    Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+    Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html and
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
     """
 
     role_arn: str
@@ -46,33 +58,76 @@ class SessionPlan:
     external_id: str | None
     duration: timedelta
     policy: str
+    token: Token | None = None
+
+    @property
+    def via(self) -> Via:
+        return Via.OIDC if self.token else Via.ROLE
 
 
-def plan(request: Request, role: Role, *, session_id: str, ends_at: datetime, now: datetime) -> SessionPlan:
+def plan(
+    request: Request, role: Role, provider: Provider | None, *, session_id: str, ends_at: datetime, now: datetime
+) -> SessionPlan:
     """What STS is asked for on behalf of a request whose access ends at `ends_at`.
 
     STS may lend for longer than what remains (900 s at least): the policy's wall, not the expiry, ends the access.
+    Raises Unavailable where the role is lent via oidc and no key of the provider signs yet.
     """
     tags = {REQUEST_TAG: request.id}
     if request.break_glass:
         tags[BREAK_GLASS_TAG] = "true"
     if request.ticket is not None and fits_tag_value(request.ticket):
         tags[TICKET_TAG] = request.ticket
-    return SessionPlan(
+    planned = SessionPlan(
         role_arn=role.arn,
         session_name=people.session_name(session_id, request.requester.id),
         source_identity=people.source_identity(request.requester.id),
         tags=tags,
         transitive=tuple(sorted(tags)) if role.chaining else (),
         external_id=role.external_id,
-        duration=_duration(ends_at - now, role.max_session),
+        duration=_duration(ends_at - now, role),
         policy=with_wall(request.session_policy, ends_at=ends_at, chaining=role.chaining),
     )
+    if role.via is Via.ROLE:
+        return planned
+    assert provider is not None, "the catalogue file refuses via = oidc without a provider"
+    return replace(planned, token=_token(planned, provider, session_id, now))
 
 
-def _duration(remaining: timedelta, max_session: timedelta) -> timedelta:
-    longest = min(remaining, max_session, LONGEST_CHAINED)
+def _duration(remaining: timedelta, role: Role) -> timedelta:
+    longest = min(remaining, role.max_session, LONGEST if role.via is Via.OIDC else LONGEST_CHAINED)
     return max(timedelta(seconds=math.ceil(longest.total_seconds())), SHORTEST)
+
+
+def _token(planned: SessionPlan, provider: Provider, session_id: str, now: datetime) -> Token:
+    key = provider.signing(now)
+    if key is None:
+        first = min(each.signs_from for each in provider.keys)
+        raise Unavailable(f"No key of Daypass's provider signs before {stamp(first)}: nothing was lent.", first - now)
+    said = tokens.claims(
+        issuer=provider.issuer,
+        role_arn=planned.role_arn,
+        session_id=session_id,
+        source_identity=planned.source_identity,
+        tags=planned.tags,
+        transitive=planned.transitive,
+        now=now,
+    )
+    return Token(provider.issuer, key, said)
+
+
+def told(planned: SessionPlan) -> Mapping[str, Detail]:
+    """What the history says of a plan: by it CloudTrail's event of the call is found, and with a token kms:Sign's."""
+    details: dict[str, Detail] = {
+        "session_name": planned.session_name,
+        "source_identity": planned.source_identity,
+        "role_arn": planned.role_arn,
+        "duration_seconds": int(planned.duration.total_seconds()),
+        "via": planned.via.value,
+    }
+    if planned.token:
+        details |= {"issuer": planned.token.issuer, "kid": planned.token.key.kid}
+    return details
 
 
 def permissions(role: Role, scope: ScopeChoice | None, session_policy: str | None) -> str | None:

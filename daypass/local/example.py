@@ -30,6 +30,8 @@ ROOT_SECRET = "test"
 
 _POLICY_NAME = "daypass"
 _TEMPLATE_URL = "http://127.0.0.1:8000"
+_TEMPLATE_KEY = f"arn:aws:kms:{REGION}:{HUB_ACCOUNT}:key/00000000-0000-4000-8000-000000000000"
+_KEY_ALIAS = "alias/daypass-provider-local"
 _LONGEST_SESSION = timedelta(hours=1)
 
 _READ_S3 = ["s3:GetObject", "s3:ListBucket", "s3:ListAllMyBuckets", "s3:GetBucketLocation"]
@@ -62,10 +64,13 @@ class TargetRole:
     external_id: str
 
 
-def catalogue(api: str) -> str:
-    """The example's catalogue in TOML, with its issuers under the URL of the local API."""
+def catalogue(api: str, provider_key: str = _TEMPLATE_KEY) -> str:
+    """The example's catalogue in TOML, with its issuers under the URL of the local API.
+
+    provider_key: the ARN of the key that its provider signs with; there is none where it is left out.
+    """
     template = files("daypass.local").joinpath("example_catalogue.toml").read_text(encoding="utf-8")
-    return template.replace(_TEMPLATE_URL, api)
+    return template.replace(_TEMPLATE_URL, api).replace(_TEMPLATE_KEY, provider_key)
 
 
 def target_roles() -> tuple[TargetRole, ...]:
@@ -101,8 +106,24 @@ def seed(aws: str) -> None:
         _put_bucket(session.client("s3", **root(account_id, aws)), *BUCKETS[account])
 
 
+def provider_key(aws: str) -> str:
+    """The ARN of the key that the example's provider signs with: in the hub's KMS, made where it is not there yet."""
+    kms = kms_of_the_hub(aws)
+    try:
+        key = kms.describe_key(KeyId=_KEY_ALIAS)["KeyMetadata"]
+    except kms.exceptions.NotFoundException:
+        key = kms.create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
+        kms.create_alias(AliasName=_KEY_ALIAS, TargetKeyId=key["KeyId"])
+    return str(key["Arn"])
+
+
+def kms_of_the_hub(aws: str) -> Any:
+    make: Any = boto3.client  # the stubs of KMS are not installed
+    return make("kms", region_name=REGION, **root(HUB_ACCOUNT, aws))
+
+
 def broker_permissions() -> list[dict[str, Any]]:
-    """What the broker may do, and nothing else: assume what is under /daypass/, be a revoker, and use its table."""
+    """What the broker may do, and nothing else: lend what is under /daypass/, be a revoker, sign, and use its table."""
     table = f"arn:aws:dynamodb:{REGION}:{HUB_ACCOUNT}:table/{TABLE}"
     actions = ["BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "Query", "UpdateItem"]
     return [
@@ -115,6 +136,12 @@ def broker_permissions() -> list[dict[str, Any]]:
             "Effect": "Allow",
             "Action": ["sts:AssumeRole"],
             "Resource": f"arn:aws:iam::*:role{REVOKER_PATH}{REVOKER_ROLE}",
+        },
+        # On AWS: only keys under the provider's alias. ministack 1.5.33 never fills in kms:ResourceAliases.
+        {
+            "Effect": "Allow",
+            "Action": ["kms:Sign"],
+            "Resource": f"arn:aws:kms:{REGION}:{HUB_ACCOUNT}:key/*",
         },
         {
             "Effect": "Allow",

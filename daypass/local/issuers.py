@@ -1,7 +1,7 @@
-"""The local issuers: who signs the tokens of the example's people and workloads.
+"""The local issuers: who signs the tokens of the example's people and workloads, and Daypass's own.
 
-Each has a key of its own, made in the data folder at the first start. A deployed stage never believes them: their URLs
-are `http://127.0.0.1`, which only a local stage accepts and which leads nowhere else.
+Each of the first has a key of its own, made in the data folder at the first start. A deployed stage never believes
+them: their URLs are `http://127.0.0.1`, which only a local stage accepts and which leads nowhere else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from jwt.algorithms import ECAlgorithm
 from daypass.local.folder import write_private
 from daypass.local.people import EVERYBODY, Somebody
 
-NAMES = ("people", "cluster", "provider")
+NAMES = ("people", "cluster")
+PROVIDER = "provider"
+"""Daypass's own issuer: its key lies in the embedded AWS's KMS."""
+
 PREFIX = "/local/issuers"
 AUDIENCE = "daypass"
 TOKEN_LASTS = timedelta(hours=8)
@@ -65,6 +68,11 @@ def documents(keys: Mapping[str, Key], api: str) -> Mapping[str, bytes]:
         }
         published[f"{PREFIX}/{name}/jwks.json"] = {"keys": [_public(key)]}
     return {path: json.dumps(document).encode() for path, document in published.items()}
+
+
+def mirrored(documents: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """What the provider publishes, by path on the local API."""
+    return {f"{PREFIX}/{PROVIDER}/{path}": document for path, document in documents.items()}
 
 
 def mint(keys: Mapping[str, Key], api: str, name: str, *, now: datetime) -> str:

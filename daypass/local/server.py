@@ -11,6 +11,7 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from types import ModuleType
@@ -21,11 +22,14 @@ from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, CustomLocalChalice, LocalChalice, LocalDevServer, ThreadedHTTPServer
 
 from chalicelib.aws.table import Table, create
+from chalicelib.core.catalogue_file import read_catalogue
 from daypass.local import example, issuers
 from daypass.local.embedded_aws import HOST, HUB_ACCOUNT, CannotStart, EmbeddedAws
 from daypass.local.folder import Folder, Stage, write_private
 from daypass.local.news import told
 from daypass.local.sweeper import sweeping
+from daypass.operator.documents import documents as provider_documents
+from daypass.operator.keys import public_key
 
 _PROFILE = "daypass-broker"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +59,7 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
             stage = Stage(folder, f"http://{HOST}:{server.server_address[1]}", aws.url)
             documents.update(issuers.documents(keys, stage.api))
             _furnish(stage)
+            documents.update(_provider_documents(stage))
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
             try:
                 _await_health(stage)
@@ -119,7 +124,7 @@ def _sweep() -> None:
 def _furnish(stage: Stage) -> None:
     """Everything the app finds at its first request: accounts, table, catalogue, its own profile."""
     write_private(stage.folder.broker_profile, broker_profile(stage.aws))
-    write_private(stage.folder.catalogue, example.catalogue(stage.api))
+    write_private(stage.folder.catalogue, example.catalogue(stage.api, example.provider_key(stage.aws)))
     example.seed(stage.aws)
     # The broker itself may not make tables: the hub's root does, once.
     create(
@@ -132,6 +137,17 @@ def _furnish(stage: Stage) -> None:
         )
     )
     stage.folder.remember(stage)
+
+
+def _provider_documents(stage: Stage) -> Mapping[str, bytes]:
+    """What `daypass issuer publish` would put on the web, by path."""
+    provider = read_catalogue(
+        stage.folder.catalogue.read_text(encoding="utf-8"), hub_account=HUB_ACCOUNT, local=True
+    ).provider
+    assert provider is not None, "the example's catalogue has one"
+    kms = example.kms_of_the_hub(stage.aws)
+    public = {key.kid: public_key(kms, key) for key in provider.keys}
+    return issuers.mirrored(provider_documents(provider, public, {}, datetime.now(UTC)))
 
 
 @contextlib.contextmanager

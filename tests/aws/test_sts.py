@@ -53,6 +53,7 @@ CALL: dict[str, Any] = {
     "DurationSeconds": 900,
     "Policy": '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}',
 }
+UNSIGNED: Any = None  # nothing is signed where a plan has no token
 ANSWER = {
     "Credentials": {
         "AccessKeyId": "ASIAEXAMPLEEXAMPLEEX",
@@ -83,7 +84,7 @@ def stubber() -> Iterator[Stubber]:
 
 
 def lend(stubber: Stubber, plan: SessionPlan = PLAN) -> Lent:
-    return StsLender(cast("STSClient", stubber.client)).lend(plan)
+    return StsLender(cast("STSClient", stubber.client), UNSIGNED).lend(plan)
 
 
 class TestCall:
@@ -237,7 +238,7 @@ def impatient(port: int) -> StsLender:
     client = session().create_client(
         "sts", region_name="eu-central-1", endpoint_url=f"http://127.0.0.1:{port}", config=config
     )
-    return StsLender(cast("STSClient", client))
+    return StsLender(cast("STSClient", client), UNSIGNED)
 
 
 class TestWire:
@@ -275,7 +276,7 @@ class TestWire:
         anonymous = botocore.session.Session()
         anonymous.register_component("credential_provider", botocore.credentials.CredentialResolver([]))
         with pytest.raises(Unavailable, match="credentials of its own"):
-            StsLender(sts_client(anonymous, "eu-central-1")).lend(PLAN)
+            StsLender(sts_client(anonymous, "eu-central-1"), UNSIGNED).lend(PLAN)
 
     def test_a_call_that_botocore_finds_wrong_is_a_bug(self):
         class Strict:
@@ -283,7 +284,7 @@ class TestWire:
                 raise ParamValidationError(report="…")
 
         with pytest.raises(ParamValidationError):
-            StsLender(Strict()).lend(PLAN)  # type: ignore[arg-type]
+            StsLender(Strict(), UNSIGNED).lend(PLAN)  # type: ignore[arg-type]
 
 
 class TestClient:
@@ -311,7 +312,7 @@ def broker(embedded_aws) -> StsLender:
     own = botocore.session.Session()
     own.set_credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
     client = own.create_client("sts", region_name=example.REGION, endpoint_url=embedded_aws.url)
-    return StsLender(cast("STSClient", client))
+    return StsLender(cast("STSClient", client), UNSIGNED)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from chalicelib.core.request import Request, ScopeChoice, SessionStatus
 from tests.builders import HOUR, NOW, SECOND
 from tests.fakes import Effect
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK, now_in
-from tests.stage import Stage, an_ask, with_role, with_rules
+from tests.stage import Stage, an_ask, via_oidc, with_role, with_rules
 
 RULE = "sre administer payments"
 SANDBOX = an_ask("sandbox-admin", 8 * HOUR)
@@ -120,6 +120,45 @@ def test_the_roles_own_maximum_shortens_a_session() -> None:
     stage = Stage(catalogue=with_role("sandbox-admin", max_session=30 * MINUTE))
     ask_and_lend(stage)
     assert stage.lender.plans[0].duration == 30 * MINUTE
+
+
+def test_where_the_provider_vouches_a_session_lasts_as_long_as_the_window() -> None:
+    stage = Stage(catalogue=via_oidc("sandbox-admin"))
+    lent = ask_and_lend(stage)
+    [plan] = stage.lender.plans
+    assert (plan.duration, lent.expiration, wall(stage)) == (8 * HOUR, NOW + 8 * HOUR, "2031-03-05T20:00:00Z")
+    assert stage.request(lent.request_id).lent_until == NOW + 8 * HOUR
+
+
+def test_the_history_tells_which_way_a_session_was_lent_and_what_finds_it_in_cloudtrail() -> None:
+    stage = Stage()
+    request = stage.approved()
+    stage.lent(request)
+    stage.catalogue = via_oidc("payments-admin")
+    stage.lent(request)
+    chained, _, vouched, issued = stage.history(request.id)[-4:]
+    provider = stage.catalogue.provider
+    assert provider is not None
+    assert (chained.details["via"], "kid" in chained.details) == ("role", False)
+    assert (vouched.details["via"], vouched.details["issuer"], vouched.details["kid"]) == (
+        "oidc",
+        provider.issuer,
+        provider.keys[0].kid,
+    )
+    assert issued.details["kms_request_id"] == "00000000-0000-4000-9000-000000000002"
+
+
+def test_when_the_last_session_ends_is_remembered_whatever_the_next_one_asks_for() -> None:
+    stage = Stage(catalogue=via_oidc("sandbox-admin", max_session=2 * HOUR))
+    request = stage.asked(ALICE, SANDBOX)
+    stage.lent(request, ALICE)
+    stage.catalogue = via_oidc("sandbox-admin", max_session=15 * MINUTE)
+    stage.pass_time(HOUR)
+    stage.lent(request, ALICE)
+    assert stage.request(request.id).lent_until == NOW + 2 * HOUR
+    stage.pass_time(HOUR)
+    stage.lent(request, ALICE)
+    assert stage.request(request.id).lent_until == NOW + 2 * HOUR + 15 * MINUTE
 
 
 def test_nobody_else_fetches_the_credentials_not_even_who_approved() -> None:
@@ -276,6 +315,18 @@ def test_given_sts_does_not_answer_the_first_use_then_the_window_stays_open(effe
     assert stage.request(request.id).window == Window(NOW, NOW + HOUR)
     stage.pass_time(30 * MINUTE)
     assert stage.lent(request).expiration == NOW + HOUR
+
+
+def test_given_nothing_was_signed_for_the_first_use_then_the_window_shuts_again_and_trying_again_helps() -> None:
+    stage = Stage(catalogue=via_oidc("payments-admin"))
+    request = stage.approved()
+    stage.lender.lend_nothing_next("ThrottlingException")
+    with pytest.raises(Unavailable, match="told not to sign"):
+        stage.lent(request)
+    after = stage.request(request.id)
+    assert (after.status, after.window, after.lent_until) == (Status.APPROVED, None, None)
+    assert stage.history(request.id)[-1].details["code"] == "ThrottlingException"
+    assert stage.lent(request)
 
 
 def test_given_sts_refuses_a_later_use_then_the_window_stays_as_it_is() -> None:
@@ -474,6 +525,19 @@ def test_a_session_that_sts_made_after_the_windows_end_is_not_handed_out() -> No
     stage.lender.lend = slowly  # type: ignore[method-assign]
     with pytest.raises(NotActive, match="ended while"):
         stage.lent(request, ALICE)
+
+
+@pytest.mark.parametrize(("catalogue", "patience"), [(None, 10), (via_oidc("payments-admin"), 7)])
+def test_where_a_token_has_to_be_signed_patience_ends_earlier(catalogue, patience) -> None:
+    stage = Stage(catalogue=catalogue or Stage().catalogue)
+    for wait in (patience, patience + 1):
+        request = stage.approved()
+        stage.requests.meanwhile(lambda wait=wait: stage.pass_time(wait * SECOND))  # type: ignore[misc]
+        if wait == patience:
+            assert stage.lent(request)
+        else:
+            with pytest.raises(Unavailable, match="STS was not asked"):
+                stage.lent(request)
 
 
 def test_given_the_table_took_too_long_then_sts_is_not_asked_and_the_window_shuts() -> None:

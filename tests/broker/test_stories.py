@@ -29,7 +29,7 @@ from chalicelib.core.request import Covers, Request, ScopeChoice, Verdict
 from chalicelib.core.times import read_stamp
 from tests.fakes import Effect
 from tests.people import PEOPLE, now_in
-from tests.stage import CATALOGUE, Stage, an_ask, more_of, with_rules
+from tests.stage import CATALOGUE, Stage, an_ask, more_of, via_oidc, with_rules
 
 ROLES = [*CATALOGUE.roles, "nothing-such"]
 ONE_MORE = Extensions(max=1, stages=(RuleStage(1, Who(groups=frozenset({"sre-leads"}))),))
@@ -40,6 +40,8 @@ CATALOGUES = [
     with_rules(("sre administer payments", {"extensions": ONE_MORE})),
     replace(CATALOGUE, frozen=True),
     with_rules(("contractors never administer payments", {"roles": ("*",)})),
+    via_oidc("sandbox-admin"),
+    via_oidc("payments-admin"),
 ]
 people = st.sampled_from(PEOPLE)
 starts = st.none() | st.sampled_from([0, 1, 3600, 30 * 24 * 3600]).map(lambda seconds: timedelta(seconds=seconds))
@@ -142,10 +144,12 @@ class Stories(RuleBasedStateMachine):
             assert before.review is None
             assert who.id != before.requester.id
 
-    @rule(id=requests, who=people, fate=st.sampled_from(["lent", "refused", "lost", "unanswered"]))
+    @rule(id=requests, who=people, fate=st.sampled_from(["lent", "refused", "unsigned", "lost", "unanswered"]))
     def lend(self, id: str, who: Principal, fate: str) -> None:
         if fate == "refused":
             self.stage.lender.refuse_next()
+        elif fate == "unsigned":
+            self.stage.lender.lend_nothing_next()
         elif fate != "lent":
             self.stage.lender.time_out_next(Effect.BEFORE if fate == "lost" else Effect.AFTER)
         planned = len(self.stage.lender.plans)
@@ -275,6 +279,16 @@ class Stories(RuleBasedStateMachine):
         for plan in self.stage.lender.plans:
             denies = [s for s in json.loads(plan.policy)["Statement"] if s["Effect"] == "Deny"]
             assert any("aws:CurrentTime" in str(deny) for deny in denies)
+
+    @invariant()
+    def no_session_outlives_what_the_request_says_of_its_last_one(self) -> None:
+        for request in self.everything():
+            for event in self.stage.history(request.id):
+                if event.type == "session.issuing" and request.sessions_begun:
+                    lasts = timedelta(seconds=int(str(event.details["duration_seconds"])))
+                    over = min(read_stamp(event.at) + lasts, read_stamp(str(event.details["ends_at"])))
+                    assert request.lent_until is not None
+                    assert over <= request.lent_until
 
     @invariant()
     def a_window_that_was_asked_for_begins_as_asked_and_ends_as_approved(self) -> None:

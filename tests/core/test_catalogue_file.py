@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -29,9 +29,12 @@ from chalicelib.core.catalogue import (
 )
 from chalicelib.core.catalogue_file import CatalogueMistakes, Mistake, read_catalogue
 from chalicelib.core.principal import Kind
+from chalicelib.core.provider import Provider, ProviderKey, Via
 from chalicelib.core.quotas import Quotas
 
 HUB = "123456789012"
+KEY = f"arn:aws:kms:eu-central-1:{HUB}:key/0d5d9c2e-1f7a-4a53-9c0b-5a7f6c1e2d3b"
+NEXT_KEY = f"arn:aws:kms:eu-central-1:{HUB}:key/mrk-1234abcd12ab34cd56ef1234567890ab"
 POLICY = """{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject",\
 "Resource":"arn:aws:s3:::${bucket}/*"}]}"""
 GOOD = f"""
@@ -51,6 +54,17 @@ url = "https://oidc.eks.eu-west-1.amazonaws.com/id/ABC"
 audience = "daypass"
 kind = "workload"
 subjects = ["system:serviceaccount:ci:*"]
+
+[provider]
+issuer = "https://id.example.com/daypass"
+
+[[provider.keys]]
+arn = "{KEY}"
+signs_from = 2026-11-01T00:00:00+01:00
+
+[[provider.keys]]
+arn = "{NEXT_KEY}"
+signs_from = "2027-11-01T00:00:00Z"
 
 [accounts.payments-prod]
 id = "222222222222"
@@ -75,7 +89,7 @@ policy = '''{POLICY}'''
 [roles.reader]
 accounts = ["payments-*"]
 role_name = "daypass/team/Reader"
-via = "role"
+via = "oidc"
 identity_use = true
 
 [[rules]]
@@ -160,7 +174,9 @@ def test_given_a_good_file_when_read_then_its_issuers_are_these():
 def test_given_a_good_file_when_read_then_its_roles_are_these():
     prod, test = Account("payments-prod", "222222222222"), Account("payments-test", "222222222223")
     scope = Scope(name="one-bucket", policy=json.loads(POLICY), parameters={"bucket": "[a-z0-9.-]{3,63}"})
-    reader = Role(name="reader@payments-prod", account=prod, role_name="daypass/team/Reader", identity_use=True)
+    reader = Role(
+        name="reader@payments-prod", account=prod, role_name="daypass/team/Reader", via=Via.OIDC, identity_use=True
+    )
     catalogue = read(GOOD)
     assert catalogue.accounts == {"payments-prod": prod, "payments-test": test, "hub": Account("hub", HUB)}
     assert catalogue.roles == {
@@ -176,6 +192,16 @@ def test_given_a_good_file_when_read_then_its_roles_are_these():
         "reader@payments-prod": reader,
         "reader@payments-test": replace(reader, name="reader@payments-test", account=test),
     }
+
+
+def test_given_a_good_file_when_read_then_its_provider_is_this_in_utc():
+    assert read(GOOD).provider == Provider(
+        "https://id.example.com/daypass",
+        (
+            ProviderKey(KEY, datetime(2026, 10, 31, 23, tzinfo=UTC)),
+            ProviderKey(NEXT_KEY, datetime(2027, 11, 1, tzinfo=UTC)),
+        ),
+    )
 
 
 def test_given_a_good_file_when_read_then_its_rules_are_these():
@@ -235,7 +261,11 @@ def test_given_an_empty_file_when_read_then_it_is_taken_for_half_written(text):
 
 
 def test_given_another_partition_when_read_then_the_arns_are_of_it():
-    text = changed("arn:aws:iam::*:role/cdk-*", "arn:aws-cn:iam::*:role/cdk-*").replace("arn:aws:s3", "arn:aws-cn:s3")
+    text = (
+        changed("arn:aws:iam::*:role/cdk-*", "arn:aws-cn:iam::*:role/cdk-*")
+        .replace("arn:aws:s3", "arn:aws-cn:s3")
+        .replace("arn:aws:kms", "arn:aws-cn:kms")
+    )
     catalogue = read_catalogue(text, hub_account=HUB, partition="aws-cn")
     assert catalogue.roles["payments-admin"].arn == "arn:aws-cn:iam::222222222222:role/daypass/Admin"
 
@@ -265,6 +295,44 @@ def test_given_an_issuer_on_this_machine_when_read_then_it_is_believed_in_daypas
 )
 def test_given_what_else_the_file_may_say_when_read_then_it_is_taken(old, new):
     assert read(changed(old, new)).rules
+
+
+PROVIDER = GOOD[GOOD.index("[provider]") : GOOD.index("[accounts.payments-prod]")]
+
+
+def test_given_a_role_via_oidc_when_there_is_no_provider_then_the_role_says_so():
+    [mistake] = mistakes_in(GOOD.replace(PROVIDER, ""))
+    assert str(mistake) == "roles.reader.via: needs a [provider], whose issuer the account trusts"
+
+
+def test_given_a_provider_with_mistakes_when_read_then_a_role_via_oidc_has_none_of_its_own():
+    places = {mistake.place for mistake in mistakes_in(GOOD.replace(PROVIDER, "[provider]\n"))}
+    assert places == {"provider.issuer", "provider.keys"}
+
+
+def test_given_a_provider_without_keys_when_read_then_that_is_told():
+    [mistake] = mistakes_in(GOOD.replace(PROVIDER, '[provider]\nissuer = "https://id.example.com"\nkeys = []\n'))
+    assert mistake == Mistake(
+        "provider.keys", "must not be empty: add [[provider.keys]] with the arn of the key that signs"
+    )
+
+
+def test_given_a_provider_on_this_machine_when_read_then_it_is_believed_in_daypass_local_only():
+    text = changed("https://id.example.com/daypass", "http://127.0.0.1:8000/local/issuers/provider")
+    provider = read(text, local=True).provider
+    assert provider is not None
+    assert provider.issuer == "http://127.0.0.1:8000/local/issuers/provider"
+    assert [mistake.place for mistake in mistakes_in(text)] == ["provider.issuer"]
+
+
+def test_given_several_mistakes_in_one_table_when_read_then_all_are_told():
+    text = changed(f'arn = "{KEY}"', 'arn = 1\nkid = "x"').replace("[auditors]", '[auditors]\ngroup = ["x"]\nids = 1')
+    assert {mistake.place for mistake in mistakes_in(text)} == {
+        "provider.keys[0].arn",
+        "provider.keys[0].kid",
+        "auditors.group",
+        "auditors.ids",
+    }
 
 
 # One mistake
@@ -304,8 +372,6 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nnotify = "#sre"', f"{SRE}.notify", "not built yet"),
     ("[auditors]", "[directories.x]\n[auditors]", "directories", "not built yet"),
     ("[auditors]", "[organization]\n[auditors]", "organization", "not built yet"),
-    ('via = "role"', 'via = "oidc"', "roles.reader.via", "not built yet"),
-    ('via = "role"', 'via = "saml"', "roles.reader.via", "must be 'role' or 'oidc'"),
     # extensions
     *(
         ('roles = ["payments-*"]', f'roles = ["payments-*"]\nextensions = {terms}', f"{SRE}.extensions{place}", message)
@@ -345,6 +411,49 @@ BROKEN: list[tuple[str, str, str, str]] = [
         )
     ),
     ('\n[[issuers]]\nname = "people"', 'quotas = 5\n[[issuers]]\nname = "people"', "quotas", "must be a table"),
+    ('via = "oidc"', 'via = "saml"', "roles.reader.via", "must be 'role' or 'oidc'"),
+    # the provider
+    *(
+        ("https://id.example.com/daypass", url, "provider.issuer", message)
+        for url, message in (
+            ("https://a1b2c3.execute-api.eu-central-1.amazonaws.com/api", "API Gateway's name for an API"),
+            ("https://files.s3.eu-central-1.amazonaws.com", "a name of AWS's"),
+            ("https://x1.lambda-url.eu-central-1.on.aws", "a name of AWS's"),
+            ("https://10.1.2.3/daypass", "is an address"),
+            ("https://[2001:db8::1]/daypass", "is an address"),
+            ("http://id.example.com", "must be https"),
+            ("http://127.0.0.1:8000", "must be https"),
+            ("https://id.example.com/?tenant=1", "no query"),
+            ("https://id.example.com/#x", "no query and no fragment"),
+            ("https://id.example.com/", "no / at its end"),
+            ("https://id.example.com:8443", "no port"),
+            ("https://ID.example.com", "lower case"),
+            ("https://daypass", "a name of your own"),
+            ("https://user@id.example.com", "a name of your own"),
+            (f"https://id.example.com/{'x' * 240}", "a name of your own"),
+            ("https://example.okta.com", "must sign nobody in"),
+        )
+    ),
+    ('issuer = "https://id.example.com/daypass"\n', "", "provider.issuer", "is missing"),
+    ('daypass"\n\n[[provider', 'daypass"\nurl = "x"\n[[provider', "provider.url", "not a key"),
+    (f'arn = "{KEY}"\n', "", "provider.keys[0].arn", "is missing"),
+    (f'arn = "{KEY}"\n', f'arn = "{KEY}"\nkid = "x"\n', "provider.keys[0].kid", "not a key"),
+    (KEY, KEY.replace(HUB, "222222222222"), "provider.keys[0].arn", f"lives in the hub account {HUB}"),
+    (KEY, KEY.replace("arn:aws:", "arn:aws-cn:"), "provider.keys[0].arn", "this one is aws"),
+    (KEY, KEY.replace("key/", "alias/"), "provider.keys[0].arn", "not a KMS key's ARN"),
+    (KEY, NEXT_KEY, "provider.keys[1].arn", "is the key of provider.keys[0]"),
+    *(
+        ("2026-11-01T00:00:00+01:00", instant, f"provider.keys[{number}].signs_from", message)
+        for instant, number, message in (
+            ("2027-11-01T01:00:00+01:00", 1, "the instant of provider.keys[0]"),
+            ("2026-11-01T00:00:00", 0, "with its zone"),
+            ("2026-11-01T00:00:00.5Z", 0, "whole seconds"),
+            ("2026-11-01", 0, "must be an instant"),
+            ("0001-01-01T00:00:00+10:00", 0, "must be an instant"),
+            ('"tomorrow"', 0, "must be an instant"),
+            ("true", 0, "must be an instant"),
+        )
+    ),
     # hours and freeze
     ('\n[[issuers]]\nname = "people"', 'freeze = "yes"\n[[issuers]]\nname = "people"', "freeze", "true or false"),
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nhours = "9-17"', f"{SRE}.hours", "must be a table"),
@@ -407,6 +516,7 @@ BROKEN: list[tuple[str, str, str, str]] = [
         f"payments-prod as {ADMIN}",
     ),
     ('external_id = "daypass-1"', 'external_id = "x y"', f"{ADMIN}.external_id", "2 to 1224"),
+    ('external_id = "daypass-1"', 'external_id = "xyz"\nvia = "oidc"', f"{ADMIN}.external_id", 'via = "role" only'),
     ('max_session = "90m"', 'max_session = "14m"', f"{ADMIN}.max_session", "between 15 min and 12 h"),
     ('max_session = "90m"', 'max_session = "13h"', f"{ADMIN}.max_session", "between 15 min and 12 h"),
     ('max_session = "90m"', 'max_session = "soon"', f"{ADMIN}.max_session", "'soon' is not a length"),
@@ -746,7 +856,8 @@ SPOTS = [
     *('role_name = "daypass/Admin"', 'accounts = ["payments-*"]', SRE_WHO, STAGE, 'roles = ["payments-*"]'),
     *('name = "the robot reads"', 'expect = "not-eligible"', 'groups = ["security"]', f"policy = '''{POLICY}'''"),
     *('mfa = { claim = "amr", any_of = ["mfa", "hwk"] }', 'parameters = { bucket = "[a-z0-9.-]{3,63}" }'),
-    *('domains = ["example.com", "example.org"]', 'subjects = ["system:serviceaccount:ci:*"]', 'via = "role"'),
+    *('domains = ["example.com", "example.org"]', 'subjects = ["system:serviceaccount:ci:*"]', 'via = "oidc"'),
+    *('issuer = "https://id.example.com/daypass"', f'arn = "{KEY}"', "signs_from = 2026-11-01T00:00:00+01:00"),
 ]
 
 
@@ -770,6 +881,9 @@ def test_no_value_anywhere_raises_anything_but_mistakes(spots, data):
     read_or_refused(text)
 
 
-@given(section=st.sampled_from(["issuers", "accounts", "roles", "rules", "auditors", "tests", "else"]), value=VALUES)
+@given(
+    section=st.sampled_from(["issuers", "provider", "accounts", "roles", "rules", "auditors", "tests", "else"]),
+    value=VALUES,
+)
 def test_no_section_of_any_type_raises_anything_but_mistakes(section, value):
     read_or_refused(f"{section} = {toml(value)}\n")

@@ -21,7 +21,7 @@ EIGHT_HOURS = Window(NOW, NOW + 8 * HOUR)
 def used(**changed) -> Request:
     role_arn = CATALOGUE.roles["payments-admin"].arn
     request = a_request(status=Status.USED, window=EIGHT_HOURS, sessions_begun=1, last_begun=(NOW,), role_arn=role_arn)
-    return replace(request, **changed)
+    return replace(request, lent_until=NOW + HOUR, **changed)
 
 
 def revoked(request: Request, at=NOW, catalogue=CATALOGUE) -> Request:
@@ -50,19 +50,17 @@ def failed(request: Request, now) -> Request:
     return replace(request, revocation=revocation.failed(request, deny, step, "AccessDenied: no.", now))
 
 
-@pytest.mark.parametrize(
-    ("window", "begun", "over"),
-    [
-        (Window(NOW, NOW + 8 * HOUR), (NOW,), NOW + HOUR),
-        (Window(NOW, NOW + 8 * HOUR), (NOW, NOW + 2 * HOUR), NOW + 3 * HOUR),
-        (Window(NOW, NOW + 60 * SECOND), (NOW,), NOW + 60 * SECOND),
-    ],
-)
-def test_sessions_are_over_an_hour_after_the_last_was_begun_or_at_the_windows_end(window, begun, over) -> None:
-    request = used(window=window, last_begun=begun, sessions_begun=len(begun))
-    assert revocation.over_at(request) == over + LATE
-    assert revocation.lives(request, over + LATE - SECOND)
-    assert not revocation.lives(request, over + LATE)
+@pytest.mark.parametrize("until", [NOW + HOUR, NOW + 60 * SECOND, NOW + 8 * HOUR])
+def test_sessions_are_over_when_the_last_of_them_ends(until) -> None:
+    request = replace(used(), lent_until=until)
+    assert revocation.over_at(request) == until + LATE
+    assert revocation.lives(request, until + LATE - SECOND)
+    assert not revocation.lives(request, until + LATE)
+
+
+def test_of_a_request_that_was_lent_from_before_this_was_put_down_they_are_over_by_the_wall() -> None:
+    request = replace(used(), lent_until=None)
+    assert revocation.over_at(request) == EIGHT_HOURS.ends_at + LATE
 
 
 def test_where_no_session_lives_nothing_is_denied() -> None:

@@ -91,7 +91,15 @@ def test_the_broker_has_the_powers_of_a_deployed_one():
     document = json.loads((ROOT / ".chalice" / "policy-prod.json").read_text())
     deployed = {action for statement in document["Statement"] for action in statement["Action"]}
     local = {action for statement in example.broker_permissions() for action in statement["Action"]}
-    assert local == {action for action in deployed if action.startswith(("sts:", "dynamodb:"))}
+    assert local == {action for action in deployed if action.startswith(("sts:", "dynamodb:", "kms:"))}
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_a_deployed_broker_signs_with_the_keys_of_its_own_stage_only(stage):
+    document = json.loads((ROOT / ".chalice" / f"policy-{stage}.json").read_text())
+    [signs] = [statement for statement in document["Statement"] if "kms:Sign" in statement["Action"]]
+    assert signs["Action"] == ["kms:Sign"]
+    assert signs["Condition"]["ForAnyValue:StringLike"] == {"kms:ResourceAliases": f"alias/daypass-provider-{stage}*"}
 
 
 def test_the_broker_may_do_nothing_but_lend_and_remember(aws):

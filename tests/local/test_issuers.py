@@ -47,12 +47,12 @@ def test_the_robot_has_a_subject_and_nothing_else(keys):
     assert set(claims) == {"iss", "sub", "aud", "iat", "nbf", "exp"}
 
 
-def test_the_three_issuers_have_three_keys(keys):
+def test_people_and_cluster_have_keys_of_their_own(keys):
     documents = issuers.documents(keys, API)
     kids = {
         json.loads(document)["keys"][0]["kid"] for path, document in documents.items() if path.endswith("jwks.json")
     }
-    assert len(kids) == 3
+    assert len(kids) == 2
 
 
 def test_nothing_private_is_published(keys):

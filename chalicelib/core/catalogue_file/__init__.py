@@ -13,6 +13,7 @@ from chalicelib.core.catalogue import Catalogue, Example, Who
 from chalicelib.core.catalogue_file.issuers import read_issuers
 from chalicelib.core.catalogue_file.mistakes import CatalogueMistakes, Mistake, Say, entry, length
 from chalicelib.core.catalogue_file.people import People
+from chalicelib.core.catalogue_file.provider import read_provider
 from chalicelib.core.catalogue_file.roles import read_accounts, read_roles
 from chalicelib.core.catalogue_file.rules import RoleNames, read_rules
 from chalicelib.core.catalogue_file.shape import ExampleShape, shaped
@@ -38,11 +39,13 @@ def read_catalogue(text: str, *, hub_account: str, partition: str = "aws", local
     document = _parsed(text)
     if not document:
         say("the file", "is empty: half-written, perhaps")
+    provided = "provider" in document  # also where it has not the shape of one
     file = shaped(document, say)
     issuers = read_issuers(file.issuers, say, local=local)
     people = People(issuers, complete=all(shape and (shape.domains or shape.subjects) for shape in file.issuers))
     accounts = read_accounts(file.accounts, say)
-    roles = read_roles(file.roles, accounts, say, hub_account=hub_account, partition=partition)
+    provider = read_provider(file.provider, issuers, say, hub_account=hub_account, partition=partition, local=local)
+    roles = read_roles(file.roles, accounts, say, hub_account=hub_account, partition=partition, provided=provided)
     names = RoleNames([*roles.lent, *roles.unread])
     rules = read_rules(file.rules, people, names, say)
     auditors = people.who(file.auditors, "auditors", say) if file.auditors else Who()
@@ -58,6 +61,7 @@ def read_catalogue(text: str, *, hub_account: str, partition: str = "aws", local
         auditors=auditors,
         frozen=file.freeze,
         quotas=Quotas(**file.quotas.model_dump()),
+        provider=provider,
         examples=examples,
     )
 

@@ -13,6 +13,7 @@ from chalicelib.core.catalogue_file.shape import AccountShape, RoleShape, ScopeS
 from chalicelib.core.patterns import glob
 from chalicelib.core.policy import PARAMETER, filled_in, variable_faults, variables, with_wall
 from chalicelib.core.policy_grammar import faults, parsed
+from chalicelib.core.provider import Via
 from chalicelib.core.refusals import FieldError, Invalid
 
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
@@ -64,7 +65,9 @@ def read_roles(
     *,
     hub_account: str,
     partition: str,
+    provided: bool,
 ) -> Roles:
+    """provided: whether the file has a provider, by which roles may be lent."""
     lent: dict[str, Role] = {}
     unread: set[str] = set()
     places: dict[tuple[str, str], str] = {}
@@ -76,6 +79,8 @@ def read_roles(
             unread |= _thinkable(name, accounts)
             continue
         template = _template(name, shape, place, partition, say)
+        if template.via is Via.OIDC and not provided:
+            say(f"{place}.via", "needs a [provider], whose issuer the account trusts")
         for requested, account in _where(name, shape, place, accounts, say):
             if account is None:
                 unread.add(requested)
@@ -126,12 +131,13 @@ def _thinkable(name: str, accounts: Iterable[str]) -> frozenset[str]:
 
 def _template(name: str, shape: RoleShape, place: str, partition: str, say: Say) -> Role:
     """The role as it is in every account that has it."""
-    if shape.via == "oidc":
-        say(f"{place}.via", 'is not built yet: leave it out, or write "role"')
+    via = Via(shape.via)
     if not _ROLE_NAME.fullmatch(shape.role_name):
         say(f"{place}.role_name", f"{shape.role_name!r:.80} is no role under /daypass/, as daypass/Admin is")
     if shape.external_id is not None and not _EXTERNAL_ID.fullmatch(shape.external_id):
         say(f"{place}.external_id", "must be 2 to 1224 letters, digits and _+=,.@:/-")
+    elif shape.external_id is not None and via is Via.OIDC:
+        say(f"{place}.external_id", 'goes with via = "role" only: a trust by OIDC asks for the token\'s sub instead')
     if shape.require_scope and not shape.scopes:
         say(f"{place}.require_scope", "asks for a scope, and the role has none")
     _say_chaining(shape.chaining, f"{place}.chaining", partition, say)
@@ -148,6 +154,7 @@ def _template(name: str, shape: RoleShape, place: str, partition: str, say: Say)
         max_session=length(
             shape.max_session, f"{place}.max_session", say, least=_SHORTEST_SESSION, most=_LONGEST_SESSION
         ),
+        via=via,
         chaining=shape.chaining,
         require_scope=shape.require_scope,
         identity_use=shape.identity_use,

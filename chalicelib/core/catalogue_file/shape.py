@@ -59,6 +59,16 @@ class RoleShape(Shape):
     scopes: dict[str, ScopeShape] = Field(default_factory=dict)
 
 
+class ProviderKeyShape(Shape):
+    arn: Text
+    signs_from: object  # TOML's own instants, or a text
+
+
+class ProviderShape(Shape):
+    issuer: Text
+    keys: Annotated[tuple[ProviderKeyShape, ...], Field(strict=False)]
+
+
 class WhoShape(Shape):
     groups: Texts = ()
     ids: Texts = ()
@@ -146,14 +156,14 @@ class FileShape(Shape):
     roles: dict[str, RoleShape | None] = Field(default_factory=dict)
     rules: Annotated[tuple[RuleShape | None, ...], Field(strict=False)] = ()
     auditors: WhoShape | None = None
+    provider: ProviderShape | None = None
     tests: Annotated[tuple[ExampleShape | None, ...], Field(strict=False)] = ()
 
 
+_ONE_TABLE = frozenset({"auditors", "provider", "quotas"})
 _NOT_YET = frozenset(
     {"notify", "directories", "organization"}
 )  # designed, not built: passing over one of them could give access
-
-_ONE_ENTRY = ("auditors", "quotas")
 
 _SENTENCES = {
     "missing": "is missing",
@@ -177,9 +187,11 @@ def shaped(raw: dict[str, Any], say: Say) -> FileShape:
         try:
             return FileShape.model_validate(raw)
         except ValidationError as error:
-            for mistake in error.errors(include_url=False, include_input=False):
+            mistakes = error.errors(include_url=False, include_input=False)
+            for mistake in mistakes:
                 say(_place(raw, mistake["loc"]), _sentence(mistake))
-            for mistake in error.errors(include_url=False, include_input=False):
+            # Keys that are too many first: what is wrong otherwise takes along the table that they are in.
+            for mistake in sorted(mistakes, key=lambda each: each["type"] != "extra_forbidden"):
                 _leave_out(raw, mistake["loc"], mistake["type"])
 
 
@@ -211,7 +223,7 @@ def _leave_out(raw: dict[str, Any], loc: Sequence[str | int], kind: str) -> None
             part = part and part[key]
         if part:
             part.pop(loc[-1], None)
-    elif len(loc) > 1 and loc[0] not in _ONE_ENTRY:
+    elif len(loc) > 1 and loc[0] not in _ONE_TABLE:
         raw[str(loc[0])][loc[1]] = None
     else:
         raw.pop(str(loc[0]), None)

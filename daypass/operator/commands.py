@@ -1,0 +1,198 @@
+"""`daypass check` and `daypass issuer`: for those who keep the catalogue."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.catalogue_file import CatalogueMistakes, Mistake, read_catalogue
+from chalicelib.core.catalogue_file.mistakes import entry
+from chalicelib.core.provider import Provider
+from chalicelib.core.times import spoken, stamp
+from daypass.operator.checking import Checked, checked
+from daypass.showing import plain
+
+if TYPE_CHECKING:
+    from daypass.operator.publishing import Published
+
+File = Annotated[Path, typer.Argument(metavar="CATALOGUE", help="The catalogue's TOML file.")]
+HubAccount = Annotated[
+    str, typer.Option("--hub-account", metavar="ID", envvar="DAYPASS_HUB_ACCOUNT", help="Where the broker lives.")
+]
+Partition = Annotated[str, typer.Option(help="aws, aws-cn, aws-us-gov, …")]
+Local = Annotated[bool, typer.Option("--local", help="Believe issuers on this machine, as `daypass local` does.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+_ACCOUNT = re.compile(r"[0-9]{12}")
+
+issuer = typer.Typer(
+    help='Daypass as an OIDC provider, for roles with via = "oidc".', add_completion=False, rich_markup_mode=None
+)
+
+
+@issuer.callback()
+def _issuer() -> None:
+    """A group, also while it has one command only."""
+
+
+def check(
+    catalogue: File,
+    hub_account: HubAccount,
+    partition: Partition = "aws",
+    local: Local = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with a catalogue, and ask it its own [[tests]]. Exit code 1 where anything is."""
+    try:
+        read = _read(catalogue, hub_account, partition, local)
+        mistakes: tuple[Mistake, ...] = ()
+    except CatalogueMistakes as wrong:
+        read, mistakes = None, wrong.mistakes
+    tests = checked(read) if read else ()
+    fine = not mistakes and all(test.passed for test in tests)
+    if as_json:
+        _json(
+            {
+                "ok": fine,
+                "catalogue_digest": read.digest if read else None,
+                "mistakes": [{"place": mistake.place, "message": mistake.message} for mistake in mistakes],
+                "tests": [_test(number, test) for number, test in enumerate(tests)],
+            }
+        )
+    else:
+        _lines([*map(str, mistakes), *_failing(tests), _summary(read, mistakes, tests)])
+    if not fine:
+        raise typer.Exit(1)
+
+
+@issuer.command()
+def publish(
+    catalogue: File,
+    hub_account: HubAccount,
+    to: Annotated[str, typer.Option(metavar="DIR|s3://BUCKET/PREFIX", help="Where the issuer's URL leads.")],
+    partition: Partition = "aws",
+    local: Local = False,
+    as_json: AsJson = False,
+) -> None:
+    """Publish the provider's keys: each a day before it signs, and for a day after.
+
+    Exit code 1, and nothing is written, where a rotation would leave a gap: it says until when to wait.
+    """
+    now = datetime.now(UTC).replace(microsecond=0)
+    provider, outcome = _published(lambda: _read(catalogue, hub_account, partition, local), to, now)
+    if as_json:
+        _json(
+            {
+                "issuer": provider.issuer,
+                "keys": list(_keys(provider, now)),
+                "objections": outcome.objections,
+                "documents": [{"at": at, "written": written} for at, written in outcome.written.items()],
+            }
+        )
+    else:
+        _lines(_shown(provider, outcome, now))
+    if outcome.objections:
+        raise typer.Exit(1)
+
+
+def _published(read: Callable[[], Catalogue], to: str, now: datetime) -> tuple[Provider, Published]:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from daypass.operator import publishing
+    from daypass.operator.documents import NotOurs
+    from daypass.operator.keys import CannotSign
+    from daypass.operator.places import place
+
+    try:
+        provider = read().provider
+        if provider is None:
+            raise _stopped("The catalogue has no [provider]: there is nothing to publish.")
+        # Any: the stubs of KMS are not installed.
+        kms: Any = boto3.client
+        return provider, publishing.publish(provider, place(to), lambda region: kms("kms", region), now)
+    except CatalogueMistakes as wrong:
+        raise _stopped(*(str(mistake) for mistake in wrong.mistakes)) from None
+    except (NotOurs, CannotSign, BotoCoreError, ClientError, OSError) as error:
+        raise _stopped(str(error)) from None
+
+
+def _read(path: Path, hub_account: str, partition: str, local: bool) -> Catalogue:
+    """Raises CatalogueMistakes."""
+    if not _ACCOUNT.fullmatch(hub_account):
+        raise _stopped(f"{hub_account} is no account: --hub-account takes its 12 digits.")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _stopped(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.") from None
+    return read_catalogue(text, hub_account=hub_account, partition=partition, local=local)
+
+
+def _summary(read: Catalogue | None, mistakes: Sequence[Mistake], tests: Sequence[Checked]) -> str:
+    if read is None:
+        return f"Refused: {_counted(len(mistakes), 'mistake')}."
+    failing = sum(not test.passed for test in tests)
+    asked = f"{_counted(len(tests), 'test')}, {failing} failing" if failing else _counted(len(tests), "test")
+    return f"{_counted(len(read.roles), 'role')}, {_counted(len(read.rules), 'rule')}, {asked}. Digest {read.digest}."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _failing(tests: Sequence[Checked]) -> Iterator[str]:
+    for number, test in enumerate(tests):
+        if not test.passed:
+            asks = f"{test.example.who.id} asks for {test.example.role}, {spoken(test.example.duration)}"
+            yield f"{entry('tests', number)}: {asks}: {test.example.expect} expected, {test.would}: {test.why}"
+
+
+def _test(number: int, test: Checked) -> dict[str, object]:
+    return {
+        "place": entry("tests", number),
+        "who": test.example.who.id,
+        "role": test.example.role,
+        "expect": test.example.expect,
+        "would": test.would,
+        "why": test.why,
+        "passed": test.passed,
+    }
+
+
+def _keys(provider: Provider, now: datetime) -> Iterator[dict[str, str]]:
+    signing = provider.signing(now)
+    for key in sorted(provider.keys, key=lambda key: key.signs_from):
+        signs = "now" if key == signing else "later" if key.signs_from > now else "no more"
+        yield {"arn": key.arn, "kid": key.kid, "signs_from": stamp(key.signs_from), "signs": signs}
+
+
+def _shown(provider: Provider, outcome: Published, now: datetime) -> Iterator[str]:
+    if outcome.objections:
+        yield from outcome.objections
+        yield "Nothing was published."
+        return
+    for key in _keys(provider, now):
+        yield f"signs {key['signs']:8} from {key['signs_from']}  {key['arn']}"
+    for document, written in outcome.written.items():
+        yield f"{'written' if written else 'unchanged':9}  {document}"
+
+
+def _stopped(*sentences: str) -> typer.Exit:
+    sys.stderr.writelines(f"daypass: {plain(sentence)}\n" for sentence in sentences)
+    return typer.Exit(1)
+
+
+def _json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def _lines(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(f"{plain(line)}\n" for line in lines)
