@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from pynamodb.attributes import (
+    BinaryAttribute,
     BooleanAttribute,
     JSONAttribute,
     NumberAttribute,
@@ -25,13 +26,14 @@ from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
 from chalicelib.aws.plain import members, plain, read
-from chalicelib.broker.ports import Claim
+from chalicelib.broker.ports import Claim, Sealed
 from chalicelib.core.ledger import Event
 from chalicelib.core.request import Request, Session
 from chalicelib.core.times import stamp
 
 SCHEMA = 1
 SHARDS = tuple("0123")
+_LONGEST_TEXT = 256 * 1024
 
 RawItem = Mapping[str, Mapping[str, Any]]
 
@@ -313,6 +315,31 @@ class EmergenciesItem(Item):
     @classmethod
     def of(cls, principal_id: str) -> Self:
         return cls.with_values(f"principal#{principal_id}", "emergencies")
+
+
+class AsideItem(Item):
+    """A message of the emergency queue that is not believed, or that fits nowhere: kept until people looked at it."""
+
+    kind = UnicodeAttribute(default_for_new="aside")
+    request_id = UnicodeAttribute()
+    sent_at = UnicodeAttribute()
+    because = UnicodeAttribute()
+    text = UnicodeAttribute()
+    mac = BinaryAttribute(null=True, legacy_encoding=False)
+
+    @classmethod
+    def of(cls, message: Sealed, because: str) -> Self:
+        sent_at = stamp(message.sent_at)
+        return cls.with_values(
+            "aside",
+            f"{sent_at}#{message.id}",
+            request_id=message.request_id,
+            sent_at=sent_at,
+            because=because,
+            # An item holds 400 KB, a message more. No message of ours is nearly as long as what is kept of it.
+            text=message.text.encode()[:_LONGEST_TEXT].decode(errors="ignore"),
+            mac=message.mac or None,
+        )
 
 
 def review_position(request: Request) -> str:
