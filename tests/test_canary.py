@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -12,20 +12,24 @@ from typing import Any
 
 import pytest
 
+from chalicelib.aws.queue import SqsQueue
+from chalicelib.aws.table import Table
 from chalicelib.broker.ports import Lent, Secret
-from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.catalogue import Catalogue, MfaClaim
 from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.session import SessionPlan
 from chalicelib.identity import bearer
 from chalicelib.identity.keys import Keys
 from chalicelib.log import log
 from chalicelib.web.gate import Gate
+from daypass.local.example import REGION, Emergencies
 from tests.hub import Hub
 from tests.identity.tokens import Idp
 from tests.stage import CATALOGUE
-from tests.web.api import SANDBOX, Api
+from tests.web.api import ASK, SANDBOX, Api
 
 SECRET_KEY = "CANARY/secret/access/key"
+FIRE = {**ASK, "reason": "payments are down for everybody", "break_glass": True}
 SESSION_TOKEN = "CANARY-session-token//////////"
 
 
@@ -76,15 +80,22 @@ def lines() -> Iterator[list[str]]:
         each.setLevel(level)
 
 
-def test_no_secret_is_found_in_log_table_history_or_answers(
-    hub: Hub, lines: list[str], capfd: pytest.CaptureFixture[str]
+def test_no_secret_is_found_in_log_table_queue_history_or_answers(
+    hub: Hub,
+    emergencies: Emergencies,
+    connect: Callable[..., Table],
+    closed_port: str,
+    lines: list[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     idp = Idp()
     token = idp.token(at=datetime.now(UTC))
     lender = Tweeting(hub.world.lender)
     world = replace(hub.world, lender=lender)
     stage: Any = SimpleNamespace(world=world, catalogue=CATALOGUE)
-    catalogue: Catalogue = replace(CATALOGUE, issuers=(idp.issuer(),))
+    catalogue: Catalogue = replace(
+        CATALOGUE, issuers=(idp.issuer(mfa=MfaClaim(claim="amr", any_of=frozenset({"mfa"}))),)
+    )
     keys = Keys(idp.fetch)
     gate = Gate(
         bearer=lambda text: bearer.verify(text, catalogue=catalogue, keys=keys, now=datetime.now(UTC)), iam=None
@@ -124,16 +135,33 @@ def test_no_secret_is_found_in_log_table_history_or_answers(
     assert call("GET", f"/v1/requests/{id}").status == 200
     assert call("GET", "/v1/requests").status == 200
 
+    # The table goes out, and an emergency goes through the queue: what is in it, and what comes of it.
+    carols = idp.token(at=datetime.now(UTC), email="carol@example.com", groups=["oncall"], amr=["mfa"])
+    queue = SqsQueue(hub.session, REGION, url=emergencies.queue, key=emergencies.key)
+    out = replace(world, queue=queue, requests=connect(hub.table._name, host=closed_port))
+    stage.world = out
+    lent = call("POST", "/v1/credentials", FIRE, headers={"authorization": f"Bearer {carols}"})
+    assert (lent.status, lent.json["SecretAccessKey"]) == (200, SECRET_KEY)
+    handed_out += answers.pop()
+    lender.raises = RuntimeError("a bug")
+    stage.world = replace(out, queued={})
+    assert call("POST", "/v1/credentials", FIRE, headers={"authorization": f"Bearer {carols}"}).status == 500
+    messages = queue.receive()
+    assert len(messages) == 3
+    for message in messages:
+        hub.table.set_aside(message, "to be looked at")
+
     signature = token.rpartition(".")[2]
     everywhere = {
-        "the table": json.dumps(hub.table.client.scan(TableName=hub.table._name)["Items"]),
+        "the queue": "\n".join(message.text for message in messages),
+        "the table": json.dumps(hub.table.client.scan(TableName=hub.table._name)["Items"], default=repr),
         "the log": "\n".join(lines),
         "the terminal": "".join(capfd.readouterr()),
         "the other answers": "\n".join(answers),
     }
     for place, text in everywhere.items():
         assert text or place == "the terminal"
-        for canary in ("CANARY", token, signature):
+        for canary in ("CANARY", token, signature, carols, carols.rpartition(".")[2]):
             assert canary not in text, f"a secret in {place}"
     assert "request_answered" in everywhere["the log"]
     assert "request_failed" in everywhere["the log"]

@@ -149,7 +149,7 @@ def record(
     world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None, change: Change, now: datetime
 ) -> Asked:
     """Store a new request, or find the one that the same key and body made before."""
-    claim = _claim(principal, wish, key, now) if key else None
+    claim = claim_of(principal, wish, key, now)
     try:
         world.requests.submit(change, claim=claim, max_open=MAX_OPEN, now=now)
     except QuotaFull:
@@ -222,7 +222,10 @@ def _submitted(request: Request, approved: bool) -> dict[str, Detail]:
     return details
 
 
-def _claim(principal: Principal, wish: Ask, key: IdempotencyKey, now: datetime) -> Claim:
+def claim_of(principal: Principal, wish: Ask, key: IdempotencyKey | None, now: datetime) -> Claim | None:
+    """What binds the key to the ask; None without a key."""
+    if key is None:
+        return None
     return Claim(
         principal_id=principal.id,
         route=key.route,

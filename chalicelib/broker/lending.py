@@ -4,6 +4,8 @@ request ──► session.issuing ──► STS ──► session.issued ──�
                                  │            └── ended meanwhile, or not recorded: no credentials
                                  └── refused: session.failed, a window just opened shuts again
                                  └── no answer: session.failed, the window stays open
+
+The record is the table; for a new emergency that the table is too far down to take, it is a queue (`outage.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from chalicelib.broker.asking import IdempotencyKey, opening, record
+from chalicelib.broker import outage
+from chalicelib.broker.asking import IdempotencyKey, claim_of, opening, record
 from chalicelib.broker.judging import way_in
 from chalicelib.broker.ports import Lent, Secret, Stale, World
 from chalicelib.broker.seeing import visible
@@ -62,13 +65,18 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A session on the record that STS has not been asked for yet."""
+    """A session on the record that STS has not been asked for yet.
+
+    commit: puts down what becomes of it. patience: how long after asked_at STS may be asked.
+    """
 
     change: Change
     session: Session
     plan: SessionPlan
     ends_at: datetime
     asked_at: datetime
+    commit: Callable[[Change], None]
+    patience: timedelta = PATIENCE
 
 
 def lend(world: World, principal: Principal, request_id: str) -> Credentials:
@@ -107,7 +115,11 @@ def ask_and_lend(world: World, principal: Principal, wish: Ask, key: Idempotency
             return asked.request
     else:
         begun = _begin(world, principal, change, now)
-        asked = record(world, principal, wish, key, begun.change, now)
+        try:
+            asked = record(world, principal, wish, key, begun.change, now)
+        except Unavailable as unavailable:
+            commit = outage.record(world, begun.change, claim_of(principal, wish, key, now), unavailable)
+            return _finish(world, replace(begun, commit=commit, patience=outage.PATIENCE))
         if not asked.replayed:
             return _finish(world, begun)
     if asked.request.state(now) is State.PENDING:
@@ -152,7 +164,7 @@ def _begin(world: World, principal: Principal, change: Change, asked_at: datetim
         sessions_begun=request.sessions_begun + 1,
         last_begun=(*request.last_begun, now)[-MOST_A_MINUTE:],
     )
-    return _Begun(issuing, session, planned, ends_at, asked_at)
+    return _Begun(issuing, session, planned, ends_at, asked_at, world.requests.commit)
 
 
 def _usable(request: Request, principal: Principal, now: datetime) -> None:
@@ -180,9 +192,9 @@ def _sparing(request: Request, now: datetime) -> None:
 
 
 def _finish(world: World, begun: _Begun) -> Credentials:
-    if world.now() - begun.asked_at > PATIENCE:
+    if world.now() - begun.asked_at > begun.patience:
         _failed(world, begun, {"code": "too-late"}, certain=True)
-        raise Unavailable("The table took too long: STS was not asked. Nothing was lent; try again.")
+        raise Unavailable("The record took too long: STS was not asked. Nothing was lent; try again.")
     try:
         lent = world.lender.lend(begun.plan)
     except StsRefused as refusal:
@@ -239,7 +251,7 @@ def _issued(world: World, begun: _Begun, lent: Lent) -> None:
         )
 
     try:
-        _append(world, opened, issued)
+        _append(world, begun, issued)
     except NotActive:
         _failed(world, begun, {"code": "ended-meanwhile", "access_key_id": lent.access_key_id}, certain=False)
         raise
@@ -268,14 +280,15 @@ def _failed(world: World, begun: _Begun, details: dict[str, Detail], *, certain:
         )
 
     with contextlib.suppress(Unavailable):
-        _append(world, begun.change.after, failed)
+        _append(world, begun, failed)
 
 
-def _append(world: World, request: Request, event: Callable[[Request], Change]) -> None:
+def _append(world: World, begun: _Begun, event: Callable[[Request], Change]) -> None:
     """Store one more event of a session, on whatever the record has become; others' events are no reason to give up."""
+    request = begun.change.after
     for _ in range(TRIES):
         try:
-            return world.requests.commit(event(request))
+            return begun.commit(event(request))
         except Stale:
             request = _again(world, request.id)
     raise Unavailable("Too many things happened to this request at once.")
