@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -26,7 +25,6 @@ from tests.fakes import Effect, FakeQueue
 from tests.people import ALICE, CAROL, DAVE
 from tests.stage import Stage, an_ask
 
-MINUTE = timedelta(minutes=1)
 BEGUN = ["request.submitted", "break_glass.opened", "session.issuing"]
 ISSUED, FAILED = [*BEGUN, "session.issued"], [*BEGUN, "session.failed"]
 
@@ -237,7 +235,50 @@ def test_an_emergency_that_is_over_by_then_is_announced_as_ended() -> None:
     assert stage.types(only(stage)) == [*ISSUED, "request.ended"]
 
 
-# A crash at every step.
+# A crash at every step of the emergency itself: 1 the table, 2 the queue, 3 STS, 4 the queue.
+
+ISSUING_CALLS = 4
+
+
+class OutageWire(DrainWire):
+    @property
+    def world(self) -> World:
+        return replace(super().world, lender=self.through(self.stage.lender))
+
+
+def test_the_calls_of_an_emergency_through_the_queue_are_counted() -> None:
+    stage, _ = burning()
+    wire = OutageWire(stage)
+    assert lending.ask_and_lend(wire.world, CAROL, FIRE, KEY)
+    assert wire.calls == ISSUING_CALLS
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [
+        pytest.param(number, fault, id=f"call {number}, {fault.value}")
+        for number in range(2, ISSUING_CALLS + 1)
+        for fault in Fault
+        if fault is not Fault.REFUSED or number == 3
+    ],
+)
+def test_given_one_call_of_an_emergency_fails_then_nothing_is_handed_out_and_all_that_was_begun_is_drained(
+    number: int, fault: Fault
+) -> None:
+    stage, queue = burning()
+    with pytest.raises((Unavailable, StsRefused, RuntimeError, Crash)):
+        lending.ask_and_lend(OutageWire(stage, number, fault).world, CAROL, FIRE, KEY)
+    in_the_queue = {entry.session.session_name for entry in queue.entries if entry.session}
+    assert {plan.session_name for plan in stage.lender.plans} <= in_the_queue, "STS was asked without a record"
+    told = [event for entry in queue.entries for event in entry.events]
+    back(stage)
+    drained(stage, queue)
+    if told:
+        assert stage.history(only(stage)) == told
+    assert stage.requests.asides == {}
+
+
+# A crash at every step of the drain.
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
@@ -500,7 +541,7 @@ def test_two_emergencies_of_one_person_are_two_histories() -> None:
     stage.requests.off = False
     stage.asked(ALICE, an_ask("sandbox-admin"))
     stage.requests.off = True
-    broken(stage, CAROL, FIRE)
+    broken(stage)
     back(stage)
     assert drained(stage, queue) == [Outcome.WRITTEN] * 4
     mine = stage.requests.by_requester(CAROL.id, after=None, limit=9).items
