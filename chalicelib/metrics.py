@@ -25,6 +25,8 @@ class Metric(StrEnum):
     SESSIONS_ISSUED = "SessionsIssued"
     STS_REFUSED = "StsRefused"
     REVIEW_OVERDUE = "ReviewOverdue"
+    EMERGENCY_QUEUED = "EmergencyQueued"  # the table is out, and somebody got in all the same
+    EMERGENCY_SET_ASIDE = "EmergencySetAside"  # a message of the emergency queue that people have to look at
     REFUSALS = "Refusals"
     ANNOUNCEMENT_FAILED = "AnnouncementFailed"
 

@@ -29,6 +29,8 @@ class Settings(BaseModel):
     """table: the DynamoDB table's name. catalogue: a path. hub_account: the account that the broker runs in.
 
     api_id, stage, organization_id: all three open the IAM door; without them it is shut.
+    emergency_queue, emergency_key: both or neither: the URL of an SQS FIFO queue, and the ARN or id of a KMS HMAC key;
+    what takes the table's place in an emergency while the table is out.
     local: set by `daypass local` alone: lets the catalogue name loopback issuers; refused inside Lambda.
     """
 
@@ -42,12 +44,20 @@ class Settings(BaseModel):
     api_id: str | None = None
     stage: str | None = None
     organization_id: str | None = None
+    emergency_queue: Annotated[str, Field(pattern=r"^https?://.+\.fifo$")] | None = None
+    emergency_key: Annotated[str, Field(min_length=1)] | None = None
     local: bool = False
 
     @model_validator(mode="after")
     def _catalogue_is_a_path(self) -> Settings:
         if self.catalogue.startswith("s3://"):
             raise ValueError("a catalogue in S3 is not built yet: put the file into the package and give its path")
+        return self
+
+    @model_validator(mode="after")
+    def _queue_has_its_key(self) -> Settings:
+        if (self.emergency_queue is None) != (self.emergency_key is None):
+            raise ValueError(f"{PREFIX}EMERGENCY_QUEUE and {PREFIX}EMERGENCY_KEY belong together: set both, or neither")
         return self
 
     @property

@@ -39,6 +39,10 @@ class ToldTable(Table):
         super().commit(change, *further)
         tell(change, *further)
 
+    def restore(self, change: Change, *, claim: Claim | None, now: datetime) -> None:
+        super().restore(change, claim=claim, now=now)
+        tell(change)
+
 
 def tell(*changes: Change) -> None:
     """Tell of every event of changes that were stored. Texts that people wrote are not among it."""

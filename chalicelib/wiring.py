@@ -13,16 +13,20 @@ from ulid import ULID
 
 from chalicelib import settings
 from chalicelib.aws.clients import sts_client
+from chalicelib.aws.queue import SqsQueue
 from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.sts import StsLender
-from chalicelib.broker import sweeping
+from chalicelib.aws.table import Table
+from chalicelib.broker import draining, sweeping
+from chalicelib.broker.draining import Drained
 from chalicelib.broker.ports import World
 from chalicelib.broker.sweeping import Outcome
 from chalicelib.catalogue_source import CatalogueSource
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.catalogue_file import read_catalogue
 from chalicelib.core.principal import Principal
+from chalicelib.core.refusals import Unavailable
 from chalicelib.identity import bearer, sigv4
 from chalicelib.identity.fetch import fetch
 from chalicelib.identity.keys import Keys
@@ -54,7 +58,7 @@ def catalogue() -> Catalogue:
 
 @cache
 def world() -> World:
-    """One botocore session for the table, for STS, for KMS and for the revoker."""
+    """One botocore session for everything of AWS."""
     ours = _settings()
     table = ToldTable(ours.table, region=ours.region)
     lender = StsLender(sts_client(table.session, ours.region), KmsSigner(table.session).sign)
@@ -66,7 +70,13 @@ def world() -> World:
         now=_now,
         new_id=lambda: str(ULID()),
         new_salt=lambda: token_hex(16),
+        queue=_queue(table),
     )
+
+
+def _queue(table: Table) -> SqsQueue | None:
+    url, key = _settings().emergency_queue, _settings().emergency_key
+    return SqsQueue(table.session, _settings().region, url=url, key=key) if url and key else None
 
 
 @cache
@@ -93,13 +103,34 @@ def gate() -> Gate:
 
 
 def sweep() -> None:
-    """One run of the sweeper, told in one line; and a line for each request that could not be announced."""
+    """One run of the sweeper, told in one line; and a line for each request that could not be announced.
+
+    What the emergency queue holds comes first: it may be due for an announcement itself.
+    """
+    _drain()
     swept = sweeping.sweep(world())
     for request_id, error in swept.failures.items():
         log.error("announcement_failed", extra={"id": request_id}, exc_info=error)
         count(Metric.ANNOUNCEMENT_FAILED)
     counts = {outcome.value: swept.outcomes[outcome] for outcome in Outcome}
     log.info("swept", extra={**counts, "finished": swept.finished})
+
+
+def _drain() -> None:
+    """Empty the emergency queue, each message told in a line. Where it or the table is out, the next run goes on."""
+    try:
+        for drained in draining.drain(world()):
+            _tell(drained)
+    except Unavailable as unavailable:
+        log.error("draining_stopped", extra={"detail": unavailable.detail})
+
+
+def _tell(drained: Drained) -> None:
+    told = {"request_id": drained.message.request_id, "message_id": drained.message.id, "outcome": drained.outcome}
+    if drained.outcome in draining.IN_THE_TABLE:
+        log.warning("emergency_drained", extra=told)
+    elif drained.error:
+        log.error("draining_failed", extra=told, exc_info=drained.error)
 
 
 def _now() -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import settings
 
 from chalicelib.aws.table import Table, create
-from daypass.local.embedded_aws import EmbeddedAws
-from daypass.local.example import seed
+from daypass.local.embedded_aws import HUB_ACCOUNT, EmbeddedAws
+from daypass.local.example import Emergencies, seed
 from tests.hub import Hub, a_hub
+from tests.local.accounts import as_root
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("daypass", deadline=None, print_blob=True)
@@ -54,3 +56,21 @@ def hub(seeded: EmbeddedAws, table: Table, monkeypatch: pytest.MonkeyPatch) -> H
     for service in ("STS", "IAM", "KMS"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", seeded.url)
     return a_hub(seeded.url, table)
+
+
+@pytest.fixture
+def emergencies(seeded: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Emergencies:
+    """The example's emergency queue, with nothing in it, where the broker's own clients find it."""
+    for service in ("SQS", "KMS"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", seeded.url)
+    ours = seed(seeded.url)
+    as_root("sqs", seeded.url, HUB_ACCOUNT).purge_queue(QueueUrl=ours.queue)
+    return ours
+
+
+@pytest.fixture
+def closed_port() -> Iterator[str]:
+    """A URL at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"

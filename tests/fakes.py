@@ -6,8 +6,8 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from enum import Enum
 from threading import Lock
 from typing import TypeVar
@@ -17,11 +17,14 @@ from chalicelib.broker.ports import (
     CannotDeny,
     Claim,
     DayIsUsed,
+    Entry,
     Lent,
+    NotGenuine,
     NothingLent,
     Page,
     QuotaFull,
     ReviewIsOverdue,
+    Sealed,
     Secret,
     Stale,
 )
@@ -48,9 +51,12 @@ class Effect(Enum):
 
 
 class FakeRequests:
-    """`ports.Requests` in memory. Threads may share it."""
+    """`ports.Requests` in memory. Threads may share it. off: nobody answers. asides: what was set aside, and why."""
 
     def __init__(self, *requests: Request) -> None:
+        self.off = False
+        self.asides: dict[str, tuple[Sealed, str]] = {}
+        self._written = 0
         self._lock = Lock()
         self._requests = {request.id: request for request in requests}
         self._events: dict[tuple[str, int], Event] = {}
@@ -69,18 +75,18 @@ class FakeRequests:
         self._meanwhile = act
 
     def get(self, request_id: str) -> Request | None:
-        with self._lock:
+        with self._reading():
             return self._requests.get(request_id)
 
     def story(self, request_id: str) -> tuple[Request, tuple[Session, ...]] | None:
-        with self._lock:
+        with self._reading():
             if request_id not in self._requests:
                 return None
             sessions = [session for (owner, _), session in sorted(self._sessions.items()) if owner == request_id]
             return self._requests[request_id], tuple(sessions[-50:])
 
     def events(self, request_id: str, *, after: int, limit: int) -> Page[Event]:
-        with self._lock:
+        with self._reading():
             found = [
                 event for (owner, seq), event in sorted(self._events.items()) if owner == request_id and seq > after
             ]
@@ -116,6 +122,18 @@ class FakeRequests:
             for each in (change, *further):
                 self._store(each)
 
+    def restore(self, change: Change, *, claim: Claim | None, now: datetime) -> None:
+        with self._writing():
+            if change.after.id in self._requests or self._repeats(change):
+                raise Stale
+            self._store(change)
+            if claim and not self._claimed(claim, now):
+                self._claims[_key(claim)] = change.after.id, claim
+
+    def set_aside(self, message: Sealed, because: str) -> None:
+        with self._writing():
+            self.asides[message.id] = message, because
+
     def by_requester(self, requester_id: str, *, after: str | None, limit: int) -> Page[Request]:
         return self._newest(lambda request: request.requester.id == requester_id, after, limit)
 
@@ -129,7 +147,7 @@ class FakeRequests:
         return self._clocks(lambda at: at <= now, after, limit)
 
     def _clocks(self, wanted: Callable[[datetime], bool], after: str | None, limit: int) -> Page[Request]:
-        with self._lock:
+        with self._reading():
             clocks = [(at, request) for request in self._requests.values() if (at := request.due_at())]
         found = sorted(
             ((f"{stamp(at)}#{request.id}", request) for at, request in clocks if wanted(at)), key=lambda pair: pair[0]
@@ -138,22 +156,34 @@ class FakeRequests:
         return Page(tuple(request for _, request in page.items), page.next)
 
     @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock:
+            if self.off:
+                raise Unavailable("The fake is switched off.")
+            yield
+
+    @contextmanager
     def _writing(self) -> Iterator[None]:
         act, self._meanwhile = self._meanwhile, None
         if act:
             act()
         with self._lock:
             failure = next(self._failing, None)
-            if failure is Effect.BEFORE:
-                raise Unavailable("The fake was told not to answer: it did nothing.")
+            if failure is Effect.BEFORE or self.off:
+                raise Unavailable("The fake was told not to answer: it did nothing.", outage=self._written)
             yield
             if failure is Effect.AFTER:
-                raise Unavailable("The fake was told not to answer: it did all of it.")
+                raise Unavailable("The fake was told not to answer: it did all of it.", outage=self._written)
+            self._written += 1
 
     def _refuse_claimed(self, claim: Claim, now: datetime) -> None:
+        if earlier := self._claimed(claim, now):
+            raise AlreadyClaimed(*earlier)
+
+    def _claimed(self, claim: Claim, now: datetime) -> tuple[str, str] | None:
+        """By which request, with which body."""
         request_id, earlier = self._claims.get(_key(claim), ("", None))
-        if earlier and now < earlier.until:
-            raise AlreadyClaimed(request_id, earlier.body_hash)
+        return (request_id, earlier.body_hash) if earlier and now < earlier.until else None
 
     def _refuse_overdue(self, change: Change) -> None:
         if not change.after.break_glass or (change.before and change.before.break_glass):
@@ -192,7 +222,7 @@ class FakeRequests:
             self.used[_quota(change.charge)] += change.charge.takes
 
     def _newest(self, wanted: Callable[[Request], bool], after: str | None, limit: int) -> Page[Request]:
-        with self._lock:
+        with self._reading():
             found = [request for request in self._requests.values() if wanted(request)]
         older = [request for request in found if after is None or request.id < after]
         return _page(sorted(older, key=_id, reverse=True), limit, _id)
@@ -293,6 +323,72 @@ class FakeRevoker:
 
 def _quota(charge: Charge) -> Quota:
     return charge.principal_id, charge.day, charge.role, charge.rule
+
+
+HIDDEN = timedelta(minutes=1)
+
+
+@dataclass
+class FakeQueue:
+    """`ports.EmergencyQueue` without SQS and KMS. messages: those in it, in order. off: nobody answers."""
+
+    now: Callable[[], datetime]
+    messages: list[Sealed] = field(default_factory=list)
+    off: bool = False
+    _written: dict[str, Entry] = field(default_factory=dict, repr=False)
+    _hidden: dict[str, datetime] = field(default_factory=dict, repr=False)
+    _number: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What Daypass put here and nobody has deleted."""
+        return [self._written[message.text] for message in self.messages if message.mac]
+
+    def put(self, entry: Entry) -> None:
+        self._answer()
+        text = repr(entry)
+        self._written[text] = entry
+        self._send(entry.request.id, text, mac=b"mac")
+
+    def forge(self, request_id: str, text: str) -> None:
+        """What somebody sends who is not Daypass."""
+        self._send(request_id, text, mac=b"")
+
+    def forget_what_is_hidden(self) -> None:
+        """As after a minute."""
+        self._hidden.clear()
+
+    def receive(self) -> tuple[Sealed, ...]:
+        self._answer()
+        in_flight = {each.request_id for each in self.messages if self._hidden.get(each.id, self.now()) > self.now()}
+        taken = [each for each in self.messages if each.request_id not in in_flight][:10]
+        received = {each.id: replace(each, receipt=f"receipt-{next(self._number)}") for each in taken}
+        self._hidden |= dict.fromkeys(received, self.now() + HIDDEN)
+        self.messages = [received.get(each.id, each) for each in self.messages]
+        return tuple(received.values())
+
+    def unsealed(self, message: Sealed) -> Entry:
+        self._answer()
+        if not message.mac or message.text not in self._written:
+            raise NotGenuine("nobody put it here")
+        return self._written[message.text]
+
+    def delete(self, message: Sealed) -> None:
+        self._answer()
+        left = [each for each in self.messages if each.receipt != message.receipt]
+        if len(left) == len(self.messages):
+            raise Unavailable("Somebody else has received it since, or deleted it.")
+        self.messages = left
+
+    def _send(self, request_id: str, text: str, *, mac: bytes) -> None:
+        id = f"message-{next(self._number)}"
+        self.messages.append(
+            Sealed(id=id, request_id=request_id, sent_at=self.now(), text=text, mac=mac, receipt=f"none for {id}")
+        )
+
+    def _answer(self) -> None:
+        if self.off:
+            raise Unavailable("The fake queue is switched off.")
 
 
 def _key(claim: Claim) -> tuple[str, str, str]:

@@ -18,7 +18,7 @@ from chalicelib.core.provider import Via
 from chalicelib.core.request import Ask, Request, Session
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
-from tests.fakes import FakeLender, FakeRequests, FakeRevoker
+from tests.fakes import FakeLender, FakeQueue, FakeRequests, FakeRevoker
 from tests.people import BOB, CAROL
 
 EXAMPLE = example_catalogue("http://127.0.0.1:8000")
@@ -65,6 +65,8 @@ class Stage:
     requests: FakeRequests = field(default_factory=FakeRequests)
     lender: FakeLender = field(init=False)
     revoker: FakeRevoker = field(init=False)
+    queue: FakeQueue | None = None
+    queued: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.lender = FakeLender(lambda: self.now)
@@ -80,6 +82,8 @@ class Stage:
             now=lambda: self.now,
             new_id=an_id,
             new_salt=lambda: f"salt of {an_id()}",
+            queue=self.queue,
+            queued=self.queued,
         )
 
     def pass_time(self, length: timedelta) -> None:

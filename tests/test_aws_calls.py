@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.aws.queue import SqsQueue
 from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
@@ -114,12 +115,15 @@ def test_a_trust_that_asks_for_another_roles_sub_lets_nobody_in(vouched: Hub) ->
         lending.ask_and_lend(vouched.world, ALICE, an_ask("payments-read"), KEY)
 
 
-def test_breaking_the_glass_takes_three_and_its_review_three(hub: Hub) -> None:
+def test_breaking_the_glass_takes_three_with_an_emergency_queue_or_without_and_its_review_three(hub: Hub) -> None:
     fire = an_ask(reason="payments are down for everybody", break_glass=True)
     lent = []
-    calls = counted(hub, lambda: lent.append(lending.ask_and_lend(hub.world, CAROL, fire, KEY)))
+    queue = SqsQueue(hub.session, example.REGION, url="https://nowhere/q.fifo", key="none")
+    world = replace(hub.world, queue=queue)
+    calls = counted(hub, lambda: lent.append(lending.ask_and_lend(world, CAROL, fire, KEY)))
     assert isinstance(lent[0], Credentials)
     assert calls == {WRITE: 2, STS: 1}
+    assert {client for client in ("_sqs", "_kms") if client in vars(queue)} == set(), "no client was even made"
     id, justified = lent[0].request_id, Verdict.JUSTIFIED
     review = counted(hub, lambda: emergency.review(hub.world, DAVE, id, verdict=justified, comment="I saw the pages"))
     assert review == {READ: 2, WRITE: 1}

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from chalicelib.aws.clients import sts_client
+from chalicelib.aws.queue import SqsQueue
 from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.sts import StsLender
+from chalicelib.aws.table import Table
 from chalicelib.broker.ports import Lent, Secret
-from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.catalogue import Catalogue, MfaClaim
 from chalicelib.core.provider import Provider, ProviderKey
 from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.session import SessionPlan
@@ -28,6 +30,7 @@ from chalicelib.telling import ToldTable
 from chalicelib.web.gate import Gate
 from daypass.local import example
 from daypass.local.embedded_aws import EmbeddedAws
+from daypass.local.example import Emergencies
 from daypass.operator.documents import documents
 from daypass.operator.keys import public_key
 from tests.aws.fake_iam import a_revoker, says
@@ -36,9 +39,10 @@ from tests.identity.tokens import Idp
 from tests.oidc import TrustedRole, stub_sts
 from tests.people import ALICE
 from tests.stage import CATALOGUE, via_oidc
-from tests.web.api import SANDBOX, Api, HttpAnswer
+from tests.web.api import ASK, SANDBOX, Api, HttpAnswer
 
 SECRET_KEY = "CANARY/secret/access/key"
+FIRE = {**ASK, "reason": "payments are down for everybody", "break_glass": True}
 ROOT: Any = {"access_key_id": "123456789012", "secret_access_key": "test"}
 SESSION_TOKEN = "CANARY-session-token//////////"
 
@@ -97,8 +101,14 @@ def lines() -> Iterator[list[str]]:
         each.setLevel(level)
 
 
-def test_no_secret_is_found_in_log_table_history_or_answers(
-    hub: Hub, seeded: EmbeddedAws, lines: list[str], capfd: pytest.CaptureFixture[str]
+def test_no_secret_is_found_in_log_table_queue_history_or_answers(
+    hub: Hub,
+    seeded: EmbeddedAws,
+    emergencies: Emergencies,
+    connect: Callable[..., Table],
+    closed_port: str,
+    lines: list[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     idp = Idp()
     token = idp.token(at=datetime.now(UTC))
@@ -106,7 +116,9 @@ def test_no_secret_is_found_in_log_table_history_or_answers(
     told: Any = ToldTable(hub.table._name, region=example.REGION, host=seeded.url, **ROOT)
     world = replace(hub.world, requests=told, lender=lender, revoker=a_revoker(Leaking()))
     stage: Any = SimpleNamespace(world=world, catalogue=CATALOGUE)
-    catalogue: Catalogue = replace(CATALOGUE, issuers=(idp.issuer(),))
+    catalogue: Catalogue = replace(
+        CATALOGUE, issuers=(idp.issuer(mfa=MfaClaim(claim="amr", any_of=frozenset({"mfa"}))),)
+    )
     keys = Keys(idp.fetch)
     gate = Gate(
         bearer=lambda text: bearer.verify(text, catalogue=catalogue, keys=keys, now=datetime.now(UTC)), iam=None
@@ -149,8 +161,26 @@ def test_no_secret_is_found_in_log_table_history_or_answers(
     cut = call("POST", f"/v1/requests/{id}/return", {"cut": True})
     assert cut.json["revocation"]["denies"][0]["error"].startswith("SignatureDoesNotMatch")
 
+    # The table goes out, and an emergency goes through the queue: what is in it, and what comes of it.
+    carols = idp.token(at=datetime.now(UTC), email="carol@example.com", groups=["oncall"], amr=["mfa"])
+    queue = SqsQueue(hub.session, example.REGION, url=emergencies.queue, key=emergencies.key)
+    out = replace(world, queue=queue, requests=connect(hub.table._name, host=closed_port))
+    stage.world = out
+    lent = call("POST", "/v1/credentials", FIRE, headers={"authorization": f"Bearer {carols}"})
+    assert (lent.status, lent.json["SecretAccessKey"]) == (200, SECRET_KEY)
+    handed_out += answers.pop()
+    lender.raises = RuntimeError("a bug")
+    stage.world = replace(out, queued={})
+    assert call("POST", "/v1/credentials", FIRE, headers={"authorization": f"Bearer {carols}"}).status == 500
+    messages = queue.receive()
+    assert len(messages) == 3
+    for message in messages:
+        hub.table.set_aside(message, "to be looked at")
+
     signature = token.rpartition(".")[2]
-    everywhere = look_everywhere(hub, lines, capfd, answers, "CANARY", token, signature)
+    answers += [message.text for message in messages]
+    signed = carols.rpartition(".")[2]
+    everywhere = look_everywhere(hub, lines, capfd, answers, "CANARY", token, signature, carols, signed)
     assert "deny_not_settled" in everywhere["the log"]
     assert "DenyNotSettled" in everywhere["the terminal and the metrics"]
     assert "CANARY" in handed_out
@@ -160,10 +190,10 @@ def look_everywhere(
     hub: Hub, lines: list[str], capfd: pytest.CaptureFixture[str], answers: list[str], *canaries: str
 ) -> dict[str, str]:
     everywhere = {
-        "the table": json.dumps(hub.table.client.scan(TableName=hub.table._name)["Items"]),
+        "the table": json.dumps(hub.table.client.scan(TableName=hub.table._name)["Items"], default=repr),
         "the log": "\n".join(lines),
         "the terminal and the metrics": "".join(capfd.readouterr()),
-        "the other answers": "\n".join(answers),
+        "the other answers and the queue": "\n".join(answers),
     }
     for place, text in everywhere.items():
         assert text or place == "the terminal and the metrics"

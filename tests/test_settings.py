@@ -46,6 +46,25 @@ def test_the_iam_door_needs_all_three_to_open(left_out: str) -> None:
     assert settings.read({**COMPLETE, **some}).iam_door is None
 
 
+QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/daypass-emergencies.fifo"
+EMERGENCY = {"DAYPASS_EMERGENCY_QUEUE": QUEUE, "DAYPASS_EMERGENCY_KEY": "1234abcd-12ab-34cd-56ef-1234567890ab"}
+
+
+def test_the_emergency_queue_comes_with_its_key_or_not_at_all() -> None:
+    read = settings.read({**COMPLETE, **EMERGENCY})
+    assert (read.emergency_queue, read.emergency_key) == tuple(EMERGENCY.values())
+    assert settings.read(COMPLETE).emergency_queue is None
+    for alone in EMERGENCY:
+        with pytest.raises(Misconfigured, match=r"DAYPASS_EMERGENCY_QUEUE and DAYPASS_EMERGENCY_KEY belong together"):
+            settings.read({**COMPLETE, alone: EMERGENCY[alone]})
+
+
+@pytest.mark.parametrize("queue", [QUEUE.removesuffix(".fifo"), "", "daypass-emergencies.fifo", f"{QUEUE}/"])
+def test_only_the_url_of_a_fifo_queue_is_taken(queue: str) -> None:
+    with pytest.raises(Misconfigured, match="DAYPASS_EMERGENCY_QUEUE"):
+        settings.read({**COMPLETE, **EMERGENCY, "DAYPASS_EMERGENCY_QUEUE": queue})
+
+
 def test_a_deployed_stage_never_believes_local_issuers() -> None:
     assert settings.read({**COMPLETE, "DAYPASS_LOCAL": "true"}).local
     with pytest.raises(Misconfigured, match="LOCAL"):

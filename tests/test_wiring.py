@@ -14,11 +14,14 @@ import pytest
 
 import app as deployed
 from chalicelib import wiring
+from chalicelib.aws.queue import SqsQueue
 from chalicelib.aws.table import Table
+from chalicelib.broker.ports import Entry
 from chalicelib.core.life import Status, Window
 from chalicelib.core.request import Deny, Revocation
 from chalicelib.telling import ToldTable
 from daypass.local.embedded_aws import EmbeddedAws
+from daypass.local.example import Emergencies
 from tests.builders import HOUR, a_submission
 from tests.stage import EXAMPLE
 from tests.watching import counted
@@ -181,6 +184,68 @@ def test_what_the_sweeper_cannot_announce_is_counted_and_told_one_by_one(
 @pytest.mark.usefixtures("environment")
 def test_the_deployed_table_tells_what_it_stores() -> None:
     assert isinstance(wiring.world().requests, ToldTable)
+
+
+@pytest.fixture
+def queue(
+    environment: None,
+    table: Table,
+    embedded_aws: EmbeddedAws,
+    emergencies: Emergencies,
+    monkeypatch: pytest.MonkeyPatch,
+) -> SqsQueue:
+    """The deployed stage's own, with its table on the embedded AWS."""
+    monkeypatch.setenv("DAYPASS_TABLE", table._name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", embedded_aws.url)
+    monkeypatch.setenv("DAYPASS_EMERGENCY_QUEUE", emergencies.queue)
+    monkeypatch.setenv("DAYPASS_EMERGENCY_KEY", emergencies.key)
+    ours = wiring.world().queue
+    assert isinstance(ours, SqsQueue)
+    return ours
+
+
+def swept(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """One run of the deployed sweeper, as its log tells it."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO, logger="daypass"):
+        deployed.sweep(SCHEDULED, SimpleNamespace(aws_request_id="lambda-1"))
+    return [(record.levelname, record.message) for record in caplog.records if record.name == "daypass"]
+
+
+def test_the_sweeper_drains_the_emergency_queue_first_and_tells_each_message(
+    queue: SqsQueue, table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    change = a_submission(created_at=datetime.now(UTC).replace(microsecond=0) - HOUR)
+    queue.put(Entry(change.after, change.events))
+    queue._sqs.send_message(
+        QueueUrl=queue._url, MessageBody="forged", MessageGroupId="g", MessageDeduplicationId=change.after.id
+    )
+    assert swept(caplog) == [("WARNING", "emergency_drained"), ("ERROR", "emergency_set_aside"), ("INFO", "swept")]
+    assert vars(caplog.records[-3])["request_id"] == change.after.id
+    assert vars(caplog.records[-3])["outcome"] == "written"
+    assert table.get(change.after.id) == change.after
+
+
+def test_given_the_emergency_queue_does_not_answer_then_that_is_told_and_the_sweeper_goes_on(
+    queue: SqsQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue._url = queue._url.replace("emergencies", "gone")
+    assert swept(caplog) == [("ERROR", "draining_stopped"), ("INFO", "swept")]
+
+
+def test_given_a_bug_with_a_message_then_that_is_told_with_its_traceback_and_the_sweeper_goes_on(
+    queue: SqsQueue, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = a_submission()
+    queue.put(Entry(change.after, change.events))
+    queue.unsealed = lambda message: 1 // 0  # type: ignore[method-assign,assignment,return-value]
+    assert swept(caplog) == [("ERROR", "draining_failed"), ("INFO", "swept")]
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
+
+
+@pytest.mark.usefixtures("environment")
+def test_without_its_settings_there_is_no_emergency_queue() -> None:
+    assert wiring.world().queue is None
 
 
 def test_the_sweeper_runs_every_five_minutes() -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 # Two calls revoke, one of each client, and together they have 5 s: no second tries, the sweeper's come later.
 _HURRIED = Config(connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 1})
 
+# An emergency while the table is out: 9 s for the table, 3 s to put the beginning into the queue (KMS, then SQS), 13 s
+# for STS, 3 s to put the outcome there. Together 28 s; API Gateway gives up after 29.
+_FALLBACK = Config(connect_timeout=0.5, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 1})
+
 
 def sts_client(session: Session, region: str) -> STSClient:
     """A client of the region's own STS endpoint: at worst two tries of 6 s and a second between them.
@@ -59,3 +63,8 @@ def hurried_iam_client(session: Session, region: str, credentials: CredentialsTy
             aws_session_token=credentials["SessionToken"],
         ),
     )
+
+
+def fallback_client(session: Session, service: str, region: str) -> Any:
+    """A client of SQS or KMS that gives up after 1.5 s."""
+    return session.create_client(service, region_name=region, config=_FALLBACK)

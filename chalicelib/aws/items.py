@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from pynamodb.attributes import (
+    BinaryAttribute,
     BooleanAttribute,
     JSONAttribute,
     NumberAttribute,
@@ -25,7 +26,7 @@ from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
 from chalicelib.aws.plain import members, plain, read
-from chalicelib.broker.ports import Claim
+from chalicelib.broker.ports import Claim, Sealed
 from chalicelib.core.ledger import Event
 from chalicelib.core.quotas import Charge
 from chalicelib.core.request import Request, Session
@@ -33,6 +34,7 @@ from chalicelib.core.times import stamp
 
 SCHEMA = 1
 SHARDS = tuple("0123")
+_LONGEST_TEXT = 256 * 1024
 
 RawItem = Mapping[str, Mapping[str, Any]]
 
@@ -335,6 +337,31 @@ class DayItem(Item):
         # No role's name holds a `#`, so that no two quotas share a key.
         quota = f"{charge.role}#{charge.rule}" if charge.rule is not None else "break-glass"
         return cls.with_values(f"principal#{charge.principal_id}", f"day#{charge.day}#{quota}")
+
+
+class AsideItem(Item):
+    """A message of the emergency queue that is not believed, or that fits nowhere: kept until people looked at it."""
+
+    kind = UnicodeAttribute(default_for_new="aside")
+    request_id = UnicodeAttribute()
+    sent_at = UnicodeAttribute()
+    because = UnicodeAttribute()
+    text = UnicodeAttribute()
+    mac = BinaryAttribute(null=True, legacy_encoding=False)
+
+    @classmethod
+    def of(cls, message: Sealed, because: str) -> Self:
+        sent_at = stamp(message.sent_at)
+        return cls.with_values(
+            "aside",
+            f"{sent_at}#{message.id}",
+            request_id=message.request_id,
+            sent_at=sent_at,
+            because=because,
+            # An item holds 400 KB, a message more. No message of ours is nearly as long as what is kept of it.
+            text=message.text.encode()[:_LONGEST_TEXT].decode(errors="ignore"),
+            mac=message.mac or None,
+        )
 
 
 def review_position(request: Request) -> str:

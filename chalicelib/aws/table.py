@@ -11,12 +11,15 @@ One table, seven kinds of items. A request, its history and its sessions share a
     emergen.  principal#<id>       emergencies            those that wait for their review, and when the first is due
     day       principal#<id>       day#<date>#<quota>     what of one quota is used that day: `break-glass`, or the
                                                           seconds of `<role>#<rule>`; `until` is the TTL attribute
+    aside     aside                <sent at>#<message id> a message of the emergency queue that is not believed
 
     access                         how
     get                            GetItem of `request`
     story                          one Query, backwards from `request` over the sessions
     events                         one Query, forwards over `event#`
-    submit, commit                 one TransactWriteItems
+    submit, commit, restore,       one TransactWriteItems
+      set_aside
+    what was set aside             one Query, forwards over `aside`; for people
     by_requester                   index by_requester: requester_id, id; backwards
     everything                     index by_creation: shard, id; backwards, 4 shards
     waiting, due                   index by_due: shard, <due>#<id>; forwards, 4 shards; only requests whose clock runs
@@ -29,23 +32,21 @@ All reads are consistent but those of the indexes, which only make lists: no dec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from http import HTTPStatus
 from types import new_class
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from botocore import exceptions as botocore
 from botocore.session import Session as BotocoreSession
-from pynamodb.exceptions import PynamoDBException
 from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
 from chalicelib.aws import quotas, transaction
+from chalicelib.aws.answering import answering
 from chalicelib.aws.items import (
     SCHEMA,
     SHARDS,
+    AsideItem,
     ClaimItem,
     DayItem,
     EmergenciesItem,
@@ -62,7 +63,7 @@ from chalicelib.aws.items import (
     review_position,
 )
 from chalicelib.aws.transaction import Cancelled, Write
-from chalicelib.broker.ports import AlreadyClaimed, Claim, Page, QuotaFull, ReviewIsOverdue, Stale
+from chalicelib.broker.ports import AlreadyClaimed, Claim, Page, QuotaFull, ReviewIsOverdue, Sealed, Stale
 from chalicelib.core import life
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import Status
@@ -70,6 +71,8 @@ from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import Unavailable
 from chalicelib.core.request import Change, Request, Session
 from chalicelib.core.times import stamp
+from chalicelib.log import log
+from chalicelib.metrics import Metric, count
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -81,36 +84,6 @@ SESSIONS_TOLD = 50
 _ENDINGS = frozenset(Status) - {status for status, _ in life.MOVES}
 _LAST_EVENT = 10**10 - 1
 _QUOTA_ROUNDS = 3
-_OUTAGES = frozenset(
-    {
-        "InternalServerError",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ServiceUnavailable",
-        "ThrottlingException",
-        "TransactionInProgressException",
-    }
-)
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Unavailable where the table does not answer or cannot keep up. Everything else is a bug and passes."""
-    try:
-        yield
-    except PynamoDBException as error:
-        if not _is_outage(error.cause):
-            raise
-        raise Unavailable("The table of requests did not answer. What was asked may have happened or not.") from error
-
-
-def _is_outage(cause: BaseException | None) -> bool:
-    if isinstance(cause, botocore.ClientError):
-        # PynamoDB makes an error of its own out of botocore's and drops the HTTP status.
-        original = cause.__cause__ if isinstance(cause.__cause__, botocore.ClientError) else cause
-        status = original.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return cause.response["Error"]["Code"] in _OUTAGES or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return isinstance(cause, botocore.HTTPClientError | botocore.ConnectionError)
 
 
 class Table:
@@ -156,19 +129,21 @@ class Table:
         self._quotas = _bound(QuotaItem, ours)
         self._emergencies = _bound(EmergenciesItem, ours)
         self._days = _bound(DayItem, ours)
+        self._asides = _bound(AsideItem, ours)
         self._sleep = sleep
+        self._written = 0
         # PynamoDB keeps a session per thread and one client for all. Making the client now settles which session it is.
         self.client = cast("DynamoDBClient", self._connection.connection.client)
         self.session: BotocoreSession = self._connection.connection.session
 
-    @_answering()
+    @answering()
     def get(self, request_id: str) -> Request | None:
         try:
             return self._requests.get(request_key(request_id), "request", consistent_read=True).read()
         except self._requests.DoesNotExist:
             return None
 
-    @_answering()
+    @answering()
     def story(self, request_id: str) -> tuple[Request, tuple[Session, ...]] | None:
         answer = self._connection.query(
             request_key(request_id),
@@ -183,7 +158,7 @@ class Table:
         request = self._requests.from_raw_data(first).read()
         return request, tuple(self._sessions.from_raw_data(each).read() for each in reversed(sessions))
 
-    @_answering()
+    @answering()
     def events(self, request_id: str, *, after: int, limit: int) -> Page[Event]:
         found = self._events.query(
             request_key(request_id),
@@ -199,21 +174,21 @@ class Table:
     def everything(self, *, after: str | None, limit: int) -> Page[Request]:
         return self._newest("by_creation", SHARDS, after, limit)
 
-    @_answering()
+    @answering()
     def waiting(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
         # `$` is the character after `#`: this is past every request that is due at `now` itself.
         start = max(after or "", f"{stamp(now)}$")
         found = self._queries("by_due", SHARDS, RequestItem.due > start, limit, forward=True)
         return _page(sorted(found, key=_due), limit, _due)
 
-    @_answering()
+    @answering()
     def due(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
         # A space comes before all that a position could go on with, `0` before every year.
         start = f"{after} " if after else "0"
         found = self._queries("by_due", SHARDS, RequestItem.due.between(start, f"{stamp(now)}$"), limit, forward=True)
         return _page(sorted(found, key=_due), limit, _due)
 
-    @_answering()
+    @answering()
     def _newest(self, index: str, partitions: Iterable[str], after: str | None, limit: int) -> Page[Request]:
         older = RequestItem.id < after if after else None
         found = self._queries(index, partitions, older, limit, forward=False)
@@ -231,7 +206,7 @@ class Table:
             )
         ]
 
-    @_answering()
+    @answering()
     def commit(self, change: Change, *further: Change) -> None:
         writes = self._transitions(change, *further)
         if change.before and change.after.review and not change.before.review:
@@ -247,15 +222,12 @@ class Table:
                 emergency = self._emergency(change, cancelled)
         raise Unavailable("Too many emergencies of the same person at once: nothing was stored.")
 
-    @_answering()
+    @answering()
     def submit(self, change: Change, *further: Change, claim: Claim | None, max_open: int, now: datetime) -> None:
         """max_open: 1 to 100."""
         request = change.after
-        writes = [Write(self._requests.of(request), RequestItem.pk.does_not_exist()), *self._additions(change)]
+        writes = [self._new(request), *self._additions(change), *self._claim(request, claim, now)]
         writes += self._transitions(*further)
-        if claim:
-            unused = ClaimItem.until.does_not_exist() | (ClaimItem.until <= now)
-            writes.append(Write(self._claims.of(request.id, claim), unused))
         room = QuotaItem.open.does_not_exist() | (size(QuotaItem.open) < max_open)  # type: ignore[no-untyped-call]
         quota = self._quota(request, QuotaItem.open.add({request.id}), condition=room)
         emergency = self._emergency(change)
@@ -275,7 +247,7 @@ class Table:
             quota = self._quota(request, QuotaItem.open.set(still_open | {request.id}), condition=unchanged)
         raise Unavailable("Too many requests of the same person at once: nothing was stored.")
 
-    @_answering()
+    @answering()
     def claimed(self, claim: Claim, *, now: datetime) -> None:
         key = self._claims.of("", claim)
         try:
@@ -284,6 +256,32 @@ class Table:
             return
         if now < known.until:
             raise AlreadyClaimed(known.request_id, known.body_hash)
+
+    @answering()
+    def restore(self, change: Change, *, claim: Claim | None, now: datetime) -> None:
+        request = change.after
+        quota = self._quota(request, QuotaItem.open.add({request.id}))
+        writes = [self._new(request), *self._additions(change), quota]
+        claimed, emergency = self._claim(request, claim, now), self._emergency(change, happened=True)
+        for _ in range(_QUOTA_ROUNDS):
+            try:
+                return self._transact([*writes, *claimed, *emergency])
+            except Cancelled as cancelled:
+                if not cancelled.stored.keys() <= {"claim", "emergencies"}:
+                    raise Stale from cancelled
+                if "claim" in cancelled.stored:
+                    claimed = []
+                if "emergencies" in cancelled.stored:
+                    emergency = self._emergency(change, cancelled, happened=True)
+        raise Unavailable("Too many emergencies of the same person at once: nothing was stored.")
+
+    @answering()
+    def set_aside(self, message: Sealed, because: str) -> None:
+        item = self._asides.of(message, because)
+        self._transact([Write(item)])
+        # Said before anybody deletes the message: who dies in between says it again.
+        count(Metric.EMERGENCY_SET_ASIDE)
+        log.error("emergency_set_aside", extra={"key": f"{item.pk} {item.sk}", "because": because})
 
     def _listed(self, cancelled: Cancelled, charge: Charge | None) -> set[str] | None:
         """The ids in the quota set that had no room; None where it had. Raises what else stood in the way."""
@@ -325,16 +323,24 @@ class Table:
         # One write for all: a transaction takes an item once.
         return [*writes, self._quota(changed[0].after, QuotaItem.open.delete(ended))] if ended else writes
 
+    def _new(self, request: Request) -> Write:
+        return Write(self._requests.of(request), RequestItem.pk.does_not_exist())
+
+    def _claim(self, request: Request, claim: Claim | None, now: datetime) -> list[Write]:
+        unused = ClaimItem.until.does_not_exist() | (ClaimItem.until <= now)
+        return [Write(self._claims.of(request.id, claim), unused)] if claim else []
+
     def _additions(self, change: Change) -> list[Write]:
         request_id = change.after.id
         events = [Write(self._events.of(request_id, event), Item.pk.does_not_exist()) for event in change.events]
         sessions = [Write(self._sessions.of(request_id, change.session))] if change.session else []
         return [*events, *sessions, *quotas.charged(self._days, change.charge)]
 
-    def _emergency(self, change: Change, cancelled: Cancelled | None = None) -> list[Write]:
+    def _emergency(self, change: Change, cancelled: Cancelled | None = None, *, happened: bool = False) -> list[Write]:
         """What lets a request become an emergency: no earlier one of the same person is overdue for its review.
 
-        cancelled: what stood in the way of the first try. Raises ReviewIsOverdue where that was an overdue one.
+        cancelled: what stood in the way of the first try. Raises ReviewIsOverdue where that was an overdue one; never
+        where the emergency has happened already.
         """
         request = change.after
         if not request.break_glass or (change.before is not None and change.before.break_glass):
@@ -342,16 +348,17 @@ class Table:
         position, now = review_position(request), change.events[-1].at
         review_by = position.partition("#")[0]
         due = EmergenciesItem.review_due
-        condition = due.does_not_exist() | ((due > now) & (due <= review_by))
+        due_before_this = due <= review_by
+        condition = due.does_not_exist() | (due_before_this if happened else (due > now) & due_before_this)
         first = due.set(due | review_by)
         stored = cancelled.stored["emergencies"] if cancelled is not None else None
         if stored:
             item = self._emergencies.from_raw_data(stored)
             first_due: str | None = item.review_due  # None: the last one was reviewed between two tries
             if first_due is not None:
-                if first_due <= now:
-                    review_by, _, request_id = min(item.unreviewed).partition("#")
-                    raise ReviewIsOverdue(request_id, review_by)
+                if first_due <= now and not happened:
+                    overdue_since, _, request_id = min(item.unreviewed).partition("#")
+                    raise ReviewIsOverdue(request_id, overdue_since)
                 condition, first = due == first_due, due.set(review_by)
         return [self._emergencies_write(request, (EmergenciesItem.unreviewed.add({position}), first), condition)]
 
@@ -389,7 +396,9 @@ class Table:
         return Write(item, condition, (action, Item.kind.set(item.kind), Item.schema.set(SCHEMA)))
 
     def _transact(self, writes: Sequence[Write]) -> None:
-        transaction.commit(writes, self._connection.connection, self._sleep)
+        with answering(outage=self._written):
+            transaction.commit(writes, self._connection.connection, self._sleep)
+        self._written += 1
 
 
 def create(table: Table) -> None:

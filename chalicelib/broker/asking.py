@@ -180,7 +180,7 @@ def record(
     Raises Stale where another one was changed meanwhile, and DayIsUsed where a rule's day is: there may be another way
     in, which there is not for an emergency.
     """
-    claim = _claim(principal, wish, key, now) if key else None
+    claim = claim_of(principal, wish, key, now)
     max_open = world.catalogue().quotas.open_requests
     try:
         world.requests.submit(change, *further, claim=claim, max_open=max_open, now=now)
@@ -273,7 +273,10 @@ def _submitted(request: Request, approved: bool) -> dict[str, Detail]:
     return details
 
 
-def _claim(principal: Principal, wish: Ask, key: IdempotencyKey, now: datetime) -> Claim:
+def claim_of(principal: Principal, wish: Ask, key: IdempotencyKey | None, now: datetime) -> Claim | None:
+    """What binds the key to the ask; None without a key."""
+    if key is None:
+        return None
     return Claim(
         principal_id=principal.id,
         route=key.route,
@@ -301,7 +304,8 @@ def _body_hash(wish: Ask) -> str:
 
 def replayed(world: World, principal: Principal, wish: Ask, key: IdempotencyKey, now: datetime) -> Asked | None:
     """What the same key and body made before; None where that was nothing. Raises IdempotencyKeyReused."""
-    claim = _claim(principal, wish, key, now)
+    claim = claim_of(principal, wish, key, now)
+    assert claim is not None, "there is a key"
     try:
         world.requests.claimed(claim, now=now)
     except AlreadyClaimed as claimed:

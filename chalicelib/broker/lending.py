@@ -4,6 +4,8 @@ request ──► session.issuing ──► STS ──► session.issued ──�
                                  │            └── ended meanwhile, or not recorded: no credentials
                                  └── refused: session.failed, a window just opened shuts again
                                  └── no answer: session.failed, the window stays open
+
+The record is the table; for a new emergency that the table is too far down to take, it is a queue (`outage.py`).
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib.broker import extending
-from chalicelib.broker.asking import IdempotencyKey, opening, record
+from chalicelib.broker import extending, outage
+from chalicelib.broker.asking import IdempotencyKey, claim_of, opening, record
 from chalicelib.broker.judging import MOST_A_MINUTE, usable, way_in
 from chalicelib.broker.ports import DayIsUsed, Lent, NothingLent, Secret, Stale, World
 from chalicelib.broker.seeing import visible
@@ -63,13 +65,18 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A session on the record that STS has not been asked for yet."""
+    """A session on the record that STS has not been asked for yet.
+
+    commit: puts down what becomes of it. patience: how long after asked_at STS may be asked.
+    """
 
     change: Change
     session: Session
     plan: SessionPlan
     ends_at: datetime
     asked_at: datetime
+    commit: Callable[[Change], None]
+    patience: timedelta = PATIENCE
 
 
 def lend(world: World, principal: Principal, request_id: str) -> Credentials:
@@ -126,7 +133,11 @@ def _ask_and_lend(
             return asked.request
     else:
         begun = _begin(world, principal, change, now, used_up)
-        asked = record(world, principal, wish, key, begun.change, now)
+        try:
+            asked = record(world, principal, wish, key, begun.change, now)
+        except Unavailable as unavailable:
+            commit = outage.record(world, begun.change, claim_of(principal, wish, key, now), unavailable)
+            return _finish(world, replace(begun, commit=commit, patience=outage.PATIENCE))
         if not asked.replayed:
             return _finish(world, begun)
     if asked.request.state(now) is State.PENDING:
@@ -182,13 +193,13 @@ def _begin(world: World, principal: Principal, change: Change, asked_at: datetim
         charged=(*request.charged, way.rule) if way.charge else request.charged,
         lent_until=max(request.lent_until or over_at, over_at),
     )
-    return _Begun(issuing, session, planned, ends_at, asked_at)
+    return _Begun(issuing, session, planned, ends_at, asked_at, world.requests.commit)
 
 
 def _finish(world: World, begun: _Begun) -> Credentials:
-    if world.now() - begun.asked_at > (PATIENCE - SIGNING if begun.plan.token else PATIENCE):
+    if world.now() - begun.asked_at > (begun.patience - SIGNING if begun.plan.token else begun.patience):
         _failed(world, begun, {"code": "too-late"}, certain=True)
-        raise Unavailable("The table took too long: STS was not asked. Nothing was lent; try again.")
+        raise Unavailable("The record took too long: STS was not asked. Nothing was lent; try again.")
     try:
         lent = world.lender.lend(begun.plan)
     except StsRefused as refusal:
@@ -250,7 +261,7 @@ def _issued(world: World, begun: _Begun, lent: Lent) -> None:
         )
 
     try:
-        _append(world, opened, issued)
+        _append(world, begun, issued)
     except NotActive:
         _failed(world, begun, {"code": "ended-meanwhile", "access_key_id": lent.access_key_id}, certain=False)
         raise
@@ -286,7 +297,7 @@ def _failed(world: World, begun: _Begun, details: dict[str, Detail], *, certain:
         )
 
     with contextlib.suppress(Unavailable):
-        _append(world, begun.change.after, failed)
+        _append(world, begun, failed)
 
 
 def _given_back(begun: _Begun) -> Charge | None:
@@ -295,11 +306,12 @@ def _given_back(begun: _Begun) -> Charge | None:
     return charge.given_back() if charge and not begun.change.after.break_glass else None
 
 
-def _append(world: World, request: Request, event: Callable[[Request], Change]) -> None:
+def _append(world: World, begun: _Begun, event: Callable[[Request], Change]) -> None:
     """Store one more event of a session, on whatever the record has become; others' events are no reason to give up."""
+    request = begun.change.after
     for _ in range(TRIES):
         try:
-            return world.requests.commit(event(request))
+            return begun.commit(event(request))
         except Stale:
             request = _again(world, request.id)
     raise Unavailable("Too many things happened to this request at once.")

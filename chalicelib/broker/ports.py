@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -93,6 +93,10 @@ class NothingLent(Exception):
         self.code = code
 
 
+class NotGenuine(Exception):
+    """A message that Daypass did not write, or that this one cannot read; `str` of it says which."""
+
+
 class CannotDeny(Exception):
     """A deny is not known to be at the role, or not known to be gone from it; `str` of it is for people.
 
@@ -108,6 +112,8 @@ class Requests(Protocol):
     """The table. Every write is one transaction. All reads but the lists see every write that came before them.
 
     Every method raises Unavailable where the table does not answer in time; a write may then have happened or not.
+    Where a write ended in a connection failure, a time-out or AWS's own failure, and only there, its `outage` tells
+    which outage this is: the same number until a write succeeds.
     """
 
     def get(self, request_id: str) -> Request | None: ...
@@ -135,6 +141,18 @@ class Requests(Protocol):
         the first one becomes an emergency.
         """
 
+    def restore(self, change: Change, *, claim: Claim | None, now: datetime) -> None:
+        """Store a new emergency that has happened already: neither quota nor an overdue review stands in its way.
+
+        Both count it from now on. A claim that another request has by now stays with that one. Raises Stale.
+        """
+
+    def set_aside(self, message: Sealed, because: str) -> None:
+        """Keep a message that is not believed, or fits nowhere, for people to look at, and raise an alarm.
+
+        May be done twice.
+        """
+
     def by_requester(self, requester_id: str, *, after: str | None, limit: int) -> Page[Request]:
         """One person's requests, newest first."""
 
@@ -146,6 +164,57 @@ class Requests(Protocol):
 
     def due(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
         """The requests with a clock that has run out by `now` and is not announced yet, the longest overdue first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What goes to the emergency queue in place of one change of the table: the request as it becomes, and the rest."""
+
+    request: Request
+    events: tuple[Event, ...]
+    session: Session | None = None
+    claim: Claim | None = None
+
+    @property
+    def opens(self) -> bool:
+        """Whether this is the beginning of a request."""
+        return self.events[0].seq == 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A message of the emergency queue as it came: nothing of it is believed.
+
+    id: the queue's own for it; request_id: the group it was sent to. receipt: what deletes it, until others receive it.
+    """
+
+    id: str
+    request_id: str
+    sent_at: datetime
+    text: str
+    mac: bytes
+    receipt: str
+
+
+class EmergencyQueue(Protocol):
+    """Where an emergency goes on the record while the table is out: it keeps each request's entries in their order.
+
+    Every method raises Unavailable where the queue, or the key behind it, does not answer or says no; a `put` or a
+    `delete` may then have happened or not.
+    """
+
+    def put(self, entry: Entry) -> None: ...
+
+    def receive(self) -> tuple[Sealed, ...]:
+        """Up to ten messages, which for a minute nobody else receives; none: nothing is there, or nothing just now.
+
+        A request's next message does not come before the earlier ones are deleted, or along with them.
+        """
+
+    def unsealed(self, message: Sealed) -> Entry:
+        """What was put. Raises NotGenuine where that is not proven."""
+
+    def delete(self, message: Sealed) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +275,8 @@ class World:
     """Everything outside, as the use cases see it.
 
     catalogue: today's, the last good one. now: aware UTC, whole seconds. new_id: a ULID, which may well be guessed.
-    new_salt: a text that cannot be.
+    new_salt: a text that cannot be. queue: None where there is none.
+    queued: the emergency that went to the queue, for each person and outage; this process's own memory.
     """
 
     catalogue: Callable[[], Catalogue]
@@ -216,3 +286,5 @@ class World:
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     new_salt: Callable[[], str]
+    queue: EmergencyQueue | None = None
+    queued: MutableMapping[tuple[str, int], str] = field(default_factory=dict)

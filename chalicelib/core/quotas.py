@@ -43,6 +43,10 @@ class Charge:
     def only_asked(self) -> Charge:
         return replace(self, takes=0)
 
+    def as_happened(self) -> Charge:
+        """What is taken, whether there is room or not."""
+        return replace(self, needs=0)
+
     def given_back(self) -> Charge:
         return replace(self, needs=0, takes=-self.takes)
 

@@ -184,11 +184,18 @@ class StsRefused(Refusal):
 
 
 class Unavailable(Refusal):
-    """Something Daypass needs did not answer; whether it acted may be unknown. `retry_after`: when to ask again."""
+    """Something Daypass needs did not answer; whether it acted may be unknown. `retry_after`: when to ask again.
+
+    outage: where the table gave no answer to a write, which outage this is, by a number that only the same process
+    compares; None for everything else, also for a table that answered that it cannot keep up.
+    """
 
     slug = "unavailable"
     title = "Daypass cannot do this right now"
 
-    def __init__(self, detail: str, retry_after: timedelta = timedelta(seconds=5)) -> None:
+    def __init__(
+        self, detail: str, retry_after: timedelta = timedelta(seconds=5), *, outage: int | None = None
+    ) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+        self.outage = outage

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 TABLE = "daypass"
+QUEUE = "daypass-emergencies.fifo"
+KEY_ALIAS = "alias/daypass-emergencies"
 BROKER_ROLE = "daypass-broker"
 BROKER_ARN = f"arn:aws:iam::{HUB_ACCOUNT}:role/{BROKER_ROLE}"
 REVOKER_PATH, REVOKER_ROLE = "/daypass-revoker/", "DaypassRevoker"
@@ -64,6 +66,14 @@ class TargetRole:
     external_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Emergencies:
+    """What the broker falls back on while its table is out. queue: a URL; key: an ARN."""
+
+    queue: str
+    key: str
+
+
 def catalogue(api: str, provider_key: str = _TEMPLATE_KEY) -> str:
     """The example's catalogue in TOML, with its issuers under the URL of the local API.
 
@@ -84,14 +94,16 @@ def target_roles() -> tuple[TargetRole, ...]:
     )
 
 
-def seed(aws: str) -> None:
-    """Put the example's roles and buckets into the embedded AWS. What is there already is brought up to date.
+def seed(aws: str) -> Emergencies:
+    """Put the example's roles, buckets and emergency queue into the embedded AWS. What is there is brought up to date.
 
     aws: its URL. Files of a bucket that exists are left as they are.
     """
     session = boto3.Session(region_name=REGION)  # one for all clients: each session reads botocore's data anew
     hub = session.client("iam", **root(HUB_ACCOUNT, aws))
-    _put_role(hub, BROKER_ROLE, path="/", trust=_broker_trust(), permissions=broker_permissions())
+    emergencies = _put_emergencies(session, aws)
+    permissions = broker_permissions(emergencies.key)
+    _put_role(hub, BROKER_ROLE, path="/", trust=_broker_trust(), permissions=permissions)
     accounts: dict[str, str] = {}
     for role in target_roles():
         accounts[role.account] = role.account_id
@@ -104,6 +116,7 @@ def seed(aws: str) -> None:
         permissions = revoker_permissions(account_id)
         _put_role(revoker, REVOKER_ROLE, path=REVOKER_PATH, trust=_revoker_trust(), permissions=permissions)
         _put_bucket(session.client("s3", **root(account_id, aws)), *BUCKETS[account])
+    return emergencies
 
 
 def provider_key(aws: str) -> str:
@@ -122,8 +135,12 @@ def kms_of_the_hub(aws: str) -> Any:
     return make("kms", region_name=REGION, **root(HUB_ACCOUNT, aws))
 
 
-def broker_permissions() -> list[dict[str, Any]]:
-    """What the broker may do, and nothing else: lend what is under /daypass/, be a revoker, sign, and use its table."""
+def broker_permissions(emergency_key: str) -> list[dict[str, Any]]:
+    """What the broker may do, and nothing else: lend what is under /daypass/, revoke, sign, use its table and queue.
+
+    emergency_key: its ARN. On AWS a condition on the key's alias, kms:ResourceAliases, which ministack 1.5.33 does not
+    fill in.
+    """
     table = f"arn:aws:dynamodb:{REGION}:{HUB_ACCOUNT}:table/{TABLE}"
     actions = ["BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "Query", "UpdateItem"]
     return [
@@ -147,6 +164,16 @@ def broker_permissions() -> list[dict[str, Any]]:
             "Effect": "Allow",
             "Action": [f"dynamodb:{action}" for action in actions],
             "Resource": [table, f"{table}/index/*"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["sqs:DeleteMessage", "sqs:ReceiveMessage", "sqs:SendMessage"],
+            "Resource": f"arn:aws:sqs:{REGION}:{HUB_ACCOUNT}:{QUEUE}",
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["kms:GenerateMac", "kms:VerifyMac"],
+            "Resource": emergency_key,
         },
     ]
 
@@ -207,6 +234,17 @@ def _put_role(iam: IAMClient, name: str, *, path: str, trust: Any, permissions: 
     except iam.exceptions.EntityAlreadyExistsException:
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=policy)
     iam.put_role_policy(RoleName=name, PolicyName=_POLICY_NAME, PolicyDocument=_policy(*permissions))
+
+
+def _put_emergencies(session: boto3.Session, aws: str) -> Emergencies:
+    sqs, kms = session.client("sqs", **root(HUB_ACCOUNT, aws)), session.client("kms", **root(HUB_ACCOUNT, aws))
+    queue = sqs.create_queue(QueueName=QUEUE, Attributes={"FifoQueue": "true", "MessageRetentionPeriod": "1209600"})
+    try:
+        key = kms.describe_key(KeyId=KEY_ALIAS)
+    except kms.exceptions.NotFoundException:
+        key = kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+        kms.create_alias(AliasName=KEY_ALIAS, TargetKeyId=key["KeyMetadata"]["KeyId"])
+    return Emergencies(queue["QueueUrl"], key["KeyMetadata"]["Arn"])
 
 
 def _put_bucket(s3: S3Client, name: str, contents: Mapping[str, str]) -> None:

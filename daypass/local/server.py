@@ -122,10 +122,11 @@ def _sweep() -> None:
 
 
 def _furnish(stage: Stage) -> None:
-    """Everything the app finds at its first request: accounts, table, catalogue, its own profile."""
+    """Everything the app finds at its first request: accounts, table, emergency queue, catalogue, its own profile."""
     write_private(stage.folder.broker_profile, broker_profile(stage.aws))
     write_private(stage.folder.catalogue, example.catalogue(stage.api, example.provider_key(stage.aws)))
-    example.seed(stage.aws)
+    emergencies = example.seed(stage.aws)
+    os.environ.update(DAYPASS_EMERGENCY_QUEUE=emergencies.queue, DAYPASS_EMERGENCY_KEY=emergencies.key)
     # The broker itself may not make tables: the hub's root does, once.
     create(
         Table(

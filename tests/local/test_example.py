@@ -21,6 +21,7 @@ from tests.local.accounts import DATA, PAYMENTS, SANDBOX, as_root, as_session, b
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = timedelta(hours=1)
+KEY = f"arn:aws:kms:us-east-1:{HUB_ACCOUNT}:key/k-1"
 ROLES = [role.name for role in example.target_roles()]
 
 
@@ -81,7 +82,7 @@ def test_the_broker_may_assume_what_a_deployed_one_may_and_may_tag_only_what_it_
         found = [(s["Resource"], sorted(s["Action"])) for s in statements if "sts:AssumeRole" in s["Action"]]
         return sorted(found)
 
-    assert assumes(document["Statement"]) == assumes(example.broker_permissions())
+    assert assumes(document["Statement"]) == assumes(example.broker_permissions(KEY))
     assert dict(assumes(document["Statement"]))["arn:aws:iam::*:role/daypass-revoker/DaypassRevoker"] == [
         "sts:AssumeRole"
     ]
@@ -90,8 +91,8 @@ def test_the_broker_may_assume_what_a_deployed_one_may_and_may_tag_only_what_it_
 def test_the_broker_has_the_powers_of_a_deployed_one():
     document = json.loads((ROOT / ".chalice" / "policy-prod.json").read_text())
     deployed = {action for statement in document["Statement"] for action in statement["Action"]}
-    local = {action for statement in example.broker_permissions() for action in statement["Action"]}
-    assert local == {action for action in deployed if action.startswith(("sts:", "dynamodb:", "kms:"))}
+    local = {action for statement in example.broker_permissions(KEY) for action in statement["Action"]}
+    assert local == {action for action in deployed if action.startswith(("sts:", "dynamodb:", "sqs:", "kms:"))}
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])

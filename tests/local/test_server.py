@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import boto3
 import pytest
 
+from chalicelib import settings
 from daypass.local import server
 from daypass.local.embedded_aws import CannotStart
-from daypass.local.folder import Folder, write_private
+from daypass.local.folder import Folder, Stage, write_private
 
 SHELL = {
     "PATH": "/bin",
@@ -49,6 +51,17 @@ def test_the_profile_makes_its_reader_the_brokers_role(aws, tmp_path, monkeypatc
     sts = boto3.Session().client("sts")
     assert sts.get_caller_identity()["Arn"] == "arn:aws:sts::123456789012:assumed-role/daypass-broker/daypass-local"
     assert data.broker_profile.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_stage_has_an_emergency_queue_and_its_key(aws, tmp_path, monkeypatch):
+    for name in ("DAYPASS_EMERGENCY_QUEUE", "DAYPASS_EMERGENCY_KEY"):
+        monkeypatch.setenv(name, "unset")
+    folder = Folder(tmp_path)
+    server._furnish(Stage(folder, "http://127.0.0.1:8000", aws.url))
+    ours = {name: value for name, value in os.environ.items() if name.startswith("DAYPASS_EMERGENCY_")}
+    read = settings.read({**server.environment({}, folder), **ours})
+    assert read.emergency_queue == f"{aws.url}/123456789012/daypass-emergencies.fifo"
+    assert (read.emergency_key or "").startswith("arn:aws:kms:us-east-1:123456789012:key/")
 
 
 def test_without_a_checkout_it_says_so(tmp_path: Path):
