@@ -184,7 +184,7 @@ def _usable(request: Request, principal: Principal, now: datetime) -> None:
         raise NotActive(f"This access begins at {stamp(request.window.starts_at)}.")
     if request.expired_because(now) is Expired.UNUSED:
         raise NotActive("The approval was not used in time and has lapsed. Ask again.")
-    raise NotActive(f"The request is {state}: it gives no access any more. Ask again.")
+    raise NotActive(f"The request is {state}: it gives no access any more. Ask again.{extension.onward(request)}")
 
 
 def _sparing(request: Request, now: datetime) -> None:

@@ -376,6 +376,7 @@ class TestCredentials:
             ({"state": "pending"}, ERROR, "still waits for 1 of groups sre-leads"),
             ({"state": "expired"}, ERROR, "is expired. Ask again"),
             ({"state": "ended"}, ERROR, "is ended. Ask again"),
+            ({"state": "ended", "extended_by": "01KNEW0000"}, ERROR, "was extended: daypass credentials KNEW0000"),
             ({"state": "scheduled", "starts_at": "2026-12-01T00:00:00Z"}, ERROR, "begins at 2026-12-01"),
             ({"state": "denied", "decided_by": "bob@x", "decision_comment": "no\n!"}, DENIED, "by bob@x: “no !”"),
             ({"state": "revoked"}, DENIED, "was revoked"),
