@@ -449,6 +449,8 @@ def _why_not(known: Json) -> _Stop:
     state, role = showing.plain(known.get("state")), showing.plain(known.get("role"))
     ending = str(known.get("id", ""))[-showing.ENDING :]
     anew = f"Ask again: daypass request {role} …"
+    if by := known.get("extended_by"):
+        anew = f"It was extended: daypass credentials {showing.plain(by)[-showing.ENDING :]}"
     match state:
         case "pending":
             waits = showing.stages(known.get("stages", []), missing=True)

@@ -4,21 +4,22 @@ import json
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from chalicelib.aws.queue import SqsQueue
-from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing
+from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.provider import Via
 from chalicelib.core.refusals import StsRefused
-from chalicelib.core.request import Verdict
+from chalicelib.core.request import Request, Verdict
 from daypass.local import example
 from tests.hub import Hub
 from tests.local.accounts import as_root
 from tests.people import ALICE, CAROL, DAVE, FRANK
-from tests.stage import an_ask, read_example
+from tests.stage import an_ask, more_of, read_example
 
 KEY = IdempotencyKey("POST /requests", "k-1")
 WRITE, READ, STORY, STS = "TransactWriteItems", "GetItem", "Query", "AssumeRole"
@@ -142,6 +143,52 @@ def test_revoking_what_was_not_used_takes_two(hub: Hub) -> None:
     id = asking.ask(hub.world, CAROL, an_ask(), None).request.id
     deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
     assert counted(hub, lambda: revoking.revoke(hub.world, FRANK, id, comment="no")) == {READ: 1, WRITE: 1}
+
+
+def in_use(hub: Hub) -> Request:
+    id = asking.ask(hub.world, CAROL, an_ask(), None).request.id
+    deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
+    lending.lend(hub.world, CAROL, id)
+    request = hub.world.requests.get(id)
+    assert request is not None
+    return request
+
+
+def test_extending_takes_two_and_one_more_where_there_was_an_extension_before_or_the_key_finds_one(hub: Hub) -> None:
+    base = in_use(hub)
+    assert counted(hub, lambda: extending.dry_run(hub.world, CAROL, more_of(base))) == {READ: 1}
+    made = []
+    calls = counted(hub, lambda: made.append(extending.extend(hub.world, CAROL, more_of(base), KEY)))
+    assert calls == {READ: 1, WRITE: 1}
+    # The base, its extension, the key, and what the key made.
+    assert counted(hub, lambda: extending.extend(hub.world, CAROL, more_of(base), KEY)) == {READ: 4}
+    ending.cancel(hub.world, CAROL, made[0].request.id)
+    assert counted(hub, lambda: extending.extend(hub.world, CAROL, more_of(base), None)) == {READ: 2, WRITE: 1}
+
+
+def test_each_later_link_that_ends_takes_one_read_more(hub: Hub) -> None:
+    base = in_use(hub)
+    extending.extend(hub.world, CAROL, more_of(base), None)
+    calls = counted(hub, lambda: revoking.revoke(hub.world, FRANK, base.id, comment="no more"))
+    assert calls == {READ: 2, WRITE: 2, STS: 1, "PutRolePolicy": 1}
+    other = asking.ask(hub.world, CAROL, an_ask(), None).request
+    deciding.approve(hub.world, FRANK, other.id, comment=None, duration=None)
+    first = extending.extend(hub.world, CAROL, more_of(other), None).request
+    extending.extend(hub.world, CAROL, more_of(first), None)
+    assert counted(hub, lambda: ending.cancel(hub.world, CAROL, other.id)) == {READ: 3, WRITE: 1}
+
+
+def test_the_first_use_of_what_was_extended_unopened_takes_one_read_more_and_every_other_none(hub: Hub) -> None:
+    base = in_use(hub)
+    fixed = extending.extend(hub.world, CAROL, more_of(base), None).request
+    other = asking.ask(hub.world, CAROL, an_ask(), None).request
+    deciding.approve(hub.world, FRANK, other.id, comment=None, duration=None)
+    unopened = extending.extend(hub.world, CAROL, more_of(other), None).request
+    lending.lend(hub.world, CAROL, other.id)
+    later = replace(hub.world, now=lambda: hub.world.now() + timedelta(minutes=61))
+    assert counted(hub, lambda: lending.lend(later, CAROL, unopened.id)) == {READ: 2, WRITE: 2, STS: 1}
+    for id in (unopened.id, fixed.id):
+        assert counted(hub, lambda: lending.lend(later, CAROL, id)) == {READ: 1, WRITE: 2, STS: 1}
 
 
 def test_looking_at_a_request_takes_one_and_at_its_history_two(hub: Hub) -> None:

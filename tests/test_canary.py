@@ -149,6 +149,11 @@ def test_no_secret_is_found_in_log_table_queue_history_or_answers(
     assert call("POST", f"/v1/requests/{id}/credentials").status == 500
     stage.world = world
 
+    more = {"extends": id, "duration_seconds": 3600, "reason": "it takes longer"}
+    assert call("POST", "/v1/credentials", more).status == 202
+    assert call("POST", "/v1/credentials", {**more, "role": token}).status == 422
+    assert call("POST", "/v1/requests", {**more, "extends": token}).status == 422
+
     for damaged in (f"{token}x", token[:-3], token.replace(".", ""), f"{token} {token}"):
         assert call("GET", "/v1/me", headers={"authorization": f"Bearer {damaged}"}).status == 401
     assert call("GET", "/v1/me", headers={"authorization": f"Basic {token}"}).status == 401

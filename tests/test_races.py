@@ -11,18 +11,18 @@ from functools import partial
 from threading import Barrier
 from typing import Any
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, sweeping
+from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, sweeping
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
 from chalicelib.core.ledger import beginning, first_break
 from chalicelib.core.life import Status
 from chalicelib.core.refusals import Refusal
-from chalicelib.core.request import Verdict
+from chalicelib.core.request import Request, Verdict
 from tests.builders import a_principal
 from tests.hub import Hub
 from tests.people import ALICE, CAROL, DAVE, FRANK
-from tests.stage import CATALOGUE, an_ask
+from tests.stage import CATALOGUE, an_ask, more_of
 
 MINUTE = timedelta(minutes=1)
 
@@ -148,6 +148,48 @@ def test_of_two_who_revoke_at_once_one_does_and_the_other_helps_or_hears_that_it
     assert Counter(outcomes) in ({Status.REVOKED: 1, "not-active": 1}, {Status.REVOKED: 2})
     told = history(hub, id)
     assert (told.count("request.revoked"), told.count("deny.written")) == (1, 1)
+
+
+def in_use(hub: Hub) -> Request:
+    id = asked(hub)
+    deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
+    lending.lend(hub.world, CAROL, id)
+    request = hub.world.requests.get(id)
+    assert request is not None
+    return request
+
+
+def test_of_eight_extensions_at_the_same_instant_one_is_made_and_seven_hear_of_it(hub: Hub) -> None:
+    base = in_use(hub)
+    outcomes = at_once(*[lambda: extending.extend(hub.world, CAROL, more_of(base), None).request.id] * 8)
+    [made] = [outcome for outcome in outcomes if outcome != "already-extended"]
+    assert Counter(outcomes) == {made: 1, "already-extended": 7}
+    known = hub.world.requests.get(base.id)
+    assert known is not None
+    assert known.extended_by == made
+    assert history(hub, base.id).count("request.extended") == 1
+
+
+def test_the_same_key_sent_eight_times_at_once_extends_once(hub: Hub) -> None:
+    base, key = in_use(hub), IdempotencyKey("POST /requests", "k-race")
+    outcomes = at_once(*[lambda: extending.extend(hub.world, CAROL, more_of(base), key).request.id] * 8)
+    assert len(set(outcomes)) == 1, outcomes
+    assert history(hub, base.id).count("request.extended") == 1
+
+
+def test_an_extension_that_is_asked_for_while_its_base_is_revoked_is_refused_or_revoked_with_it(hub: Hub) -> None:
+    for _ in range(5):
+        base = in_use(hub)
+        revoked, made = at_once(
+            partial(revoking.revoke, hub.world, FRANK, base.id, comment="no more"),
+            partial(extending.extend, hub.world, CAROL, more_of(base), None),
+        )
+        assert revoked.status is Status.REVOKED
+        if made != "not-active":
+            extension = hub.world.requests.get(made.request.id)
+            assert extension is not None
+            assert extension.status is Status.REVOKED
+            assert history(hub, extension.id) == ["request.submitted", "request.revoked"]
 
 
 def test_the_same_key_sent_eight_times_at_once_makes_one_request(hub: Hub) -> None:

@@ -150,7 +150,7 @@ def opening(
         rule=judged.rule,
         stages=judged.stages,
         created_at=now,
-        answer_by=answer_by(min(now + ANSWER_WITHIN, use_by or now + ANSWER_WITHIN), judged.window),
+        answer_by=answer_by(now + ANSWER_WITHIN, judged.window, use_by),
         use_by=use_by or (now + USE_WITHIN if approved and judged.window is None else None),
         starts_at=wish.starts_at,
         link=judged.link,

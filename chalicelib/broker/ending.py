@@ -11,6 +11,7 @@ from chalicelib.broker.extending import later
 from chalicelib.broker.ports import World
 from chalicelib.core import revocation
 from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.extension import onward
 from chalicelib.core.ledger import EventType
 from chalicelib.core.life import Move, State, moved
 from chalicelib.core.principal import Principal
@@ -51,7 +52,7 @@ def give_back(world: World, principal: Principal, request_id: str, *, cut: bool 
         state = request.state(now)
         if state is not State.ACTIVE:
             hint = "cancel it instead" if state in CANCELLABLE else "there is nothing left to return"
-            raise NotActive(f"The request is {state}: {hint}.")
+            raise NotActive(f"The request is {state}: {hint}.{onward(request)}")
         begun = revocation.begun(request, catalogue, now) if cut else None
         returned = _ended(request, EventType.RETURNED, Move.RETURN, principal, now, begun)
         return [returned, *_extensions_ended(world, catalogue, request, principal, now, cut=cut)]

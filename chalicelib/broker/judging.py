@@ -13,6 +13,7 @@ from chalicelib.broker.ports import DayIsUsed
 from chalicelib.broker.seeing import admitting_now
 from chalicelib.core import approvals
 from chalicelib.core.catalogue import Catalogue, Role, Rule
+from chalicelib.core.extension import onward
 from chalicelib.core.life import Expired, State, Window
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge, held
@@ -82,10 +83,10 @@ def usable(request: Request, principal: Principal, now: datetime) -> None:
     if state is State.SCHEDULED and request.window is not None:
         raise NotActive(f"This access begins at {stamp(request.window.starts_at)}.")
     if state is State.ENDED and request.window is not None:
-        raise NotActive(f"This access ended at {stamp(request.window.ends_at)}. Ask again.")
+        raise NotActive(f"This access ended at {stamp(request.window.ends_at)}. Ask again.{onward(request)}")
     if request.expired_because(now) is Expired.UNUSED and request.use_by is not None:
         raise NotActive(f"The approval was not used by {stamp(request.use_by)} and has lapsed. Ask again.")
-    raise NotActive(f"The request is {state}: it gives no access any more. Ask again.")
+    raise NotActive(f"The request is {state}: it gives no access any more. Ask again.{onward(request)}")
 
 
 def _sparing(request: Request, now: datetime) -> None:

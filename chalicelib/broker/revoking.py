@@ -16,10 +16,11 @@ from chalicelib.broker.deciding import transitions
 from chalicelib.broker.extending import later
 from chalicelib.broker.lending import TRIES
 from chalicelib.broker.ports import CannotDeny, Stale, World
-from chalicelib.broker.seeing import admitting_today
+from chalicelib.broker.seeing import having_a_say
 from chalicelib.core import revocation
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.denies import Standing
+from chalicelib.core.extension import onward
 from chalicelib.core.ledger import Detail, EventType, commitment
 from chalicelib.core.life import Move, State, moved
 from chalicelib.core.principal import Principal
@@ -53,7 +54,7 @@ def revoke(world: World, principal: Principal, request_id: str, *, comment: str)
     """
 
     def steps(catalogue: Catalogue, request: Request, now: datetime) -> list[Change]:
-        rules = admitting_today(catalogue, request)
+        rules = having_a_say(catalogue, request)
         if refusal := revocation.may_revoke(request, catalogue, rules, principal):
             raise refusal
         if revocation.unwritten(request, now):
@@ -62,7 +63,7 @@ def revoke(world: World, principal: Principal, request_id: str, *, comment: str)
         left_alive = state is State.RETURNED and request.revocation is None and revocation.lives(request, now)
         if state not in REVOCABLE and not left_alive:
             hint = "deny it instead" if state is State.PENDING else "there is nothing left to revoke"
-            raise NotActive(f"The request is {state}: {hint}.")
+            raise NotActive(f"The request is {state}: {hint}.{onward(request)}")
         begun = revocation.begun(request, catalogue, now)
         status = request.status if left_alive else moved(request.status, Move.REVOKE)
         revoked = _taken(request, EventType.REVOKED, principal, comment, now, status=status, revocation=begun)

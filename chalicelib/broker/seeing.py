@@ -34,6 +34,12 @@ def admitting_now(catalogue: Catalogue, request: Request, requester: Principal) 
     return _admitting(catalogue, request, requester, Terms(request.role, None, request.ticket))
 
 
+def having_a_say(catalogue: Catalogue, request: Request) -> tuple[Rule, ...]:
+    """The rules whose approvers may see a request and take it away: today's, of an extension also its chain's."""
+    ordinary = admitting_today(catalogue, replace(request, link=None)) if request.link else ()
+    return (*admitting_today(catalogue, request), *ordinary)
+
+
 def _admitting(catalogue: Catalogue, request: Request, requester: Principal, terms: Terms) -> tuple[Rule, ...]:
     role = catalogue.roles.get(request.role)
     if role is None or role.arn != request.role_arn:
@@ -52,7 +58,7 @@ def may_see(catalogue: Catalogue, request: Request, principal: Principal) -> boo
         return True
     if principal.id == request.decided_by or any(principal.id == approval.by for approval in request.yeses):
         return True
-    return approvals.may_decide(request, admitting_today(catalogue, request), principal) is None
+    return approvals.may_decide(request, having_a_say(catalogue, request), principal) is None
 
 
 def found(world: World, principal: Principal, request_id: str) -> Request:

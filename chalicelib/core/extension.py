@@ -35,7 +35,13 @@ def may_extend(base: Request, principal: Principal, now: datetime) -> Refusal | 
     if state is State.SCHEDULED and base.window is not None:
         begins = stamp(base.window.starts_at)
         return NotActive(f"Request {base.id} begins at {begins}: it can be extended from then on.")
-    return NotActive(f"Request {base.id} is {state}: only what is ready or active can be extended. Ask anew.")
+    only = "only what is ready or active can be extended"
+    return NotActive(f"Request {base.id} is {state}: {only}. Ask anew.{onward(base)}")
+
+
+def onward(request: Request) -> str:
+    """What to add where a request is over: the one that went on from it, if there is one."""
+    return f" It was extended by {request.extended_by}." if request.extended_by else ""
 
 
 def completed(wish: Ask, base: Request) -> Ask:

@@ -35,7 +35,7 @@ class Step(StrEnum):
 def may_revoke(request: Request, catalogue: Catalogue, rules: Sequence[Rule], principal: Principal) -> Refusal | None:
     """Why the principal may not take the access away; None for who may approve or review it, who did, and auditors.
 
-    rules: those that admit the request today.
+    rules: those that admit the request today; of an extension also as they were for what it goes on from.
     """
     if principal.kind is not Kind.HUMAN:
         return MayNotApprove("Only people revoke requests; you are signed in as a workload.")

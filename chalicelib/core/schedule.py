@@ -38,9 +38,9 @@ def window_cut(window: Window | None, duration: timedelta, now: datetime) -> Win
     return cut
 
 
-def answer_by(latest: datetime, window: Window | None) -> datetime:
-    """Until when an answer counts: nobody answers for a window that is over."""
-    return min(latest, window.ends_at) if window else latest
+def answer_by(latest: datetime, window: Window | None, use_by: datetime | None = None) -> datetime:
+    """Until when an answer counts: nobody answers for a window that is over, or for what could no longer be used."""
+    return min(end for end in (latest, window.ends_at if window else None, use_by) if end is not None)
 
 
 def _invalid(field: str, message: str) -> Invalid:

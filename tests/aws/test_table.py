@@ -190,7 +190,126 @@ def test_given_two_who_decide_at_once_then_one_wins_and_the_other_is_told(store:
     assert len(store.events(request.id, after=0, limit=10).items) == 2
 
 
+# Several requests in one transaction.
+
+
+def test_given_a_transition_of_another_request_when_submitting_then_both_are_stored(store: Requests) -> None:
+    base, new = submitted(store), a_submission()
+    extended = a_change(base, EventType.EXTENDED, extended_by=new.after.id)
+    store.submit(new, extended, claim=a_claim(), max_open=5, now=NOW)
+    assert (store.get(base.id), store.get(new.after.id)) == (extended.after, new.after)
+    assert store.events(base.id, after=1, limit=10).items == extended.events
+
+
+def test_given_the_other_request_changed_when_submitting_then_stale_and_nothing_is_stored(store: Requests) -> None:
+    base, new = submitted(store), a_submission()
+    used = a_change(base)
+    store.commit(used)
+    with pytest.raises(Stale):
+        store.submit(new, a_change(base, EventType.EXTENDED), claim=a_claim(), max_open=2, now=NOW)
+    assert (store.get(base.id), store.get(new.after.id)) == (used.after, None)
+    store.submit(new, a_change(used.after), claim=a_claim(), max_open=2, now=NOW)  # neither key nor place was taken
+
+
+@pytest.mark.parametrize(("claimed", "told"), [(True, AlreadyClaimed), (False, Stale)])
+def test_given_the_other_request_changed_too_when_there_are_obstacles_then_the_claim_is_told_first_and_the_quota_last(
+    store: Requests, claimed: bool, told: type[Exception]
+) -> None:
+    base = submitted(store)
+    store.commit(a_change(base))
+    if claimed:
+        store.submit(a_submission(requester="zoe@example.com"), claim=a_claim(), max_open=9, now=NOW)
+    with pytest.raises(told):
+        store.submit(a_submission(), a_change(base), claim=a_claim(), max_open=1, now=NOW)
+
+
+def test_given_the_other_request_is_as_it_was_when_there_is_no_room_then_full_and_it_stays_so(store: Requests) -> None:
+    base = submitted(store)
+    with pytest.raises(QuotaFull):
+        store.submit(a_submission(), a_change(base), claim=None, max_open=1, now=NOW)
+    assert store.get(base.id) == base
+
+
+def test_given_places_that_time_has_freed_when_submitting_with_another_transition_then_both_are_stored(
+    store: Requests,
+) -> None:
+    base = submitted(store, answer_by=NOW + HOUR)
+    new, extended = a_submission(), a_change(base, EventType.EXTENDED)
+    store.submit(new, extended, claim=None, max_open=1, now=NOW + HOUR)
+    assert (store.get(base.id), store.get(new.after.id)) == (extended.after, new.after)
+
+
+def test_given_transitions_of_several_requests_when_committing_then_all_are_stored(store: Requests) -> None:
+    chain = [submitted(store) for _ in range(11)]  # the longest there is
+    ended = [a_change(link, EventType.CANCELLED, status=Status.CANCELLED) for link in chain]
+    store.commit(*ended)
+    assert [store.get(link.id) for link in chain] == [change.after for change in ended]
+    for change in ended:
+        assert store.events(change.after.id, after=1, limit=10).items == change.events
+
+
+@pytest.mark.parametrize("changed", range(3))
+def test_given_any_of_them_changed_when_committing_then_stale_and_nothing_is_stored(
+    store: Requests, changed: int
+) -> None:
+    chain = [submitted(store) for _ in range(3)]
+    now = list(chain)
+    other = a_change(chain[changed])
+    store.commit(other)
+    now[changed] = other.after
+    with pytest.raises(Stale):
+        store.commit(*[a_change(link, EventType.CANCELLED, status=Status.CANCELLED) for link in chain])
+    assert [store.get(link.id) for link in chain] == now
+
+
+def test_given_several_ended_at_once_then_none_of_them_takes_room(store: Requests) -> None:
+    chain = [submitted(store) for _ in range(3)]
+    first, *others = (a_change(link, EventType.RETURNED, status=Status.RETURNED) for link in chain[:2])
+    store.commit(first, *others, a_change(chain[2]))
+    store.submit(a_submission(), claim=None, max_open=2, now=NOW)
+    with pytest.raises(QuotaFull):
+        store.submit(a_submission(), claim=None, max_open=2, now=NOW)
+
+
+def test_given_two_new_requests_that_change_a_third_at_once_then_one_wins_and_nothing_is_left_of_the_other(
+    store: Requests,
+) -> None:
+    base, first, second = submitted(store), a_submission(), a_submission()
+    outcomes = at_once(
+        *(
+            lambda new=new: store.submit(new, a_change(base, extended_by=new.after.id), claim=None, max_open=9, now=NOW)
+            for new in (first, second)
+        )
+    )
+    assert Counter(map(type, outcomes)) == {type(None): 1, Stale: 1}
+    winner, loser = (first, second) if outcomes[0] is None else (second, first)
+    known = store.get(base.id)
+    assert known is not None
+    assert (known.extended_by, store.get(loser.after.id)) == (winner.after.id, None)
+
+
+def test_given_a_new_request_among_the_others_then_it_is_refused_as_a_bug(store: Requests) -> None:
+    request = submitted(store)
+    with pytest.raises(ValueError, match="submitted"):
+        store.commit(a_change(request), a_submission())
+    with pytest.raises(ValueError, match="submitted"):
+        store.submit(a_submission(), a_submission(), claim=None, max_open=9, now=NOW)
+    assert store.get(request.id) == request
+
+
 # One use of an Idempotency-Key.
+
+
+def test_whether_a_key_was_used_can_be_asked_and_uses_it_not(store: Requests) -> None:
+    claim = a_claim(until=NOW + HOUR, body_hash="one")
+    store.claimed(claim, now=NOW)
+    new = a_submission()
+    store.submit(new, claim=claim, max_open=9, now=NOW)
+    with pytest.raises(AlreadyClaimed) as told:
+        store.claimed(a_claim(body_hash="two"), now=NOW + HOUR - SECOND)
+    assert (told.value.request_id, told.value.body_hash) == (new.after.id, "one")
+    store.claimed(a_claim(key="k-2"), now=NOW)
+    store.claimed(claim, now=NOW + HOUR)
 
 
 def test_given_a_key_used_before_when_submitting_then_told_which_request_and_body_and_nothing_is_stored(
@@ -549,6 +668,9 @@ def test_every_method_makes_as_few_calls_as_can_be(table: Table, calls: list[str
     assert made(lambda: table.story(request.id)) == {"Query": 1}
     assert made(lambda: table.events(request.id, after=0, limit=10)) == {"Query": 1}
     assert made(lambda: table.commit(ending)) == {"TransactWriteItems": 1}
+    several = submitted(table), submitted(table)
+    assert made(lambda: table.commit(*map(a_change, several))) == {"TransactWriteItems": 1}
+    assert made(lambda: table.claimed(a_claim(key="k-2"), now=NOW)) == {"GetItem": 1}
     assert made(lambda: table.by_requester("alice@example.com", after=None, limit=10)) == {"Query": 1}
     assert made(lambda: table.everything(after=None, limit=10)) == {"Query": 4}
     assert made(lambda: table.waiting(now=NOW, after=None, limit=10)) == {"Query": 4}
@@ -696,6 +818,7 @@ def test_given_a_table_that_does_not_answer_then_every_method_says_unavailable(
         lambda: table.story(request.id),
         lambda: table.events(request.id, after=0, limit=1),
         lambda: table.commit(a_change(request)),
+        lambda: table.claimed(a_claim(), now=NOW),
         lambda: submitted(table),
         lambda: table.everything(after=None, limit=1),
         lambda: table.by_requester("alice@example.com", after=None, limit=1),

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
@@ -33,6 +35,7 @@ from chalicelib.core.request import Request, ScopeChoice
 from chalicelib.core.session import REQUEST_TAG
 from tests.builders import HOUR, NOW, SECOND
 from tests.fakes import Effect
+from tests.iam import allowed
 from tests.people import ALICE, BOB, CAROL, DAVE, FRANK, ROBOT, now_in
 from tests.stage import CATALOGUE, Stage, an_ask, more_of, with_role, with_rules
 
@@ -258,15 +261,38 @@ def test_an_approvers_cut_takes_from_its_end(use_base_first: bool) -> None:
     assert stage.lent(extension).expiration == NOW + 90 * MINUTE
 
 
-def test_the_first_requests_approvals_are_the_ground_and_one_who_gave_one_sees_and_may_revoke_it() -> None:
+@pytest.mark.parametrize("who", [BOB, FRANK, DAVE], ids=["who approved", "who might have", "an auditor"])
+def test_who_may_take_the_first_request_away_sees_and_may_take_away_what_goes_on_from_it(who) -> None:
     stage = Stage()
     extension = stage.extended(stage.approved(by=BOB))
-    assert seeing.found(stage.world, BOB, extension.id) == extension
+    assert seeing.found(stage.world, who, extension.id) == extension
     with pytest.raises(NotFound):
-        seeing.found(stage.world, FRANK, extension.id)
+        seeing.found(stage.world, ALICE, extension.id)
+    assert revoke(stage, extension, who).status is Status.REVOKED
+
+
+def test_who_approved_the_first_request_may_also_where_no_rule_asks_them_any_more() -> None:
+    stage = Stage()
+    extension = stage.extended(stage.approved(by=BOB))
+    stage.catalogue = with_rules((RULE, {"roles": ("nothing-such",)}))
     with pytest.raises(NotFound):
         revoke(stage, extension, FRANK)
     assert revoke(stage, extension, BOB).status is Status.REVOKED
+
+
+def test_what_is_over_tells_what_went_on_from_it_to_whoever_would_use_extend_return_or_revoke_it() -> None:
+    stage = Stage()
+    base = active(stage)
+    extension = stage.extended(base)
+    stage.now = NOW + HOUR
+    for act in (
+        lambda: stage.lent(base),
+        lambda: stage.extended(base),
+        lambda: ending.give_back(stage.world, CAROL, base.id),
+        lambda: revoke(stage, base),
+    ):
+        with pytest.raises(NotActive, match=f"is ended: .*It was extended by {extension.id}."):
+            act()
 
 
 def test_nobody_approves_an_extension_by_having_approved_the_base() -> None:
@@ -491,7 +517,7 @@ def test_an_approval_is_given_by_the_terms_of_that_day() -> None:
     extension = stage.extended(active(stage), duration=3 * HOUR)
     security = Extensions(max=2, stages=(RuleStage(1, SECURITY),))
     stage.catalogue = with_rules((RULE, {"extensions": security}))
-    with pytest.raises(NotFound):
+    with pytest.raises(MayNotApprove):
         approve(stage, extension)
     assert [each.who for each in seeing.current(stage.world, extension).stages] == [SECURITY]
     approved = deciding.approve(stage.world, DAVE, extension.id, comment=None, duration=None)
@@ -651,6 +677,29 @@ def test_given_sts_refuses_the_extensions_first_use_then_it_begins_where_it_woul
     assert now(stage, extension) == (Status.APPROVED, State.READY)
     stage.pass_time(30 * MINUTE)
     assert stage.lent(extension).expiration == NOW + 2 * HOUR
+
+
+# The wall.
+
+
+@given(
+    durations=st.lists(st.integers(60, 3600), min_size=2, max_size=3).map(lambda each: sorted(each, reverse=True)),
+    used_after=st.integers(0, 3599),
+    beyond=st.integers(0, 10**6),
+)
+def test_no_session_of_a_link_lets_anything_through_at_or_after_the_links_end(durations, used_after, beyond) -> None:
+    stage = Stage()
+    link, ends_at = active(stage, durations[0] * SECOND), NOW + durations[0] * SECOND
+    ends = [ends_at]
+    for seconds in durations[1:]:
+        link = stage.extended(link, duration=seconds * SECOND)
+        stage.now = ends_at + (used_after % seconds) * SECOND
+        stage.lent(link)
+        ends_at += seconds * SECOND
+        ends.append(ends_at)
+    for plan, end in zip(stage.lender.plans, ends, strict=True):
+        assert allowed(plan.policy, "s3:GetObject", "arn:aws:s3:::x/y", end - SECOND)
+        assert not allowed(plan.policy, "s3:GetObject", "arn:aws:s3:::x/y", end + beyond * SECOND)
 
 
 # What ends with what.

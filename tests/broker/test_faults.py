@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking
+from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import CannotDeny, World
-from chalicelib.core.life import OPEN, Status
+from chalicelib.core.catalogue import Extensions, Who
+from chalicelib.core.catalogue import Stage as RuleStage
+from chalicelib.core.life import OPEN, State, Status
 from chalicelib.core.refusals import (
     AlreadyApprovedByYou,
     AlreadyReviewed,
@@ -28,12 +30,12 @@ from chalicelib.core.refusals import (
     StsRefused,
     Unavailable,
 )
-from chalicelib.core.request import Verdict
+from chalicelib.core.request import Request, Verdict
 from chalicelib.core.revocation import AGAIN
 from tests.builders import HOUR, SECOND
 from tests.fakes import Effect, FakeLender
 from tests.people import ALICE, CAROL, DAVE, FRANK
-from tests.stage import Stage, an_ask
+from tests.stage import Stage, an_ask, more_of, with_rules
 from tests.turns import Order, Turns, both, orders
 
 KEY = IdempotencyKey("POST /x", "k-1")
@@ -137,6 +139,34 @@ def _lend(world: World, stage: Stage) -> object:
     return lending.lend(world, CAROL, only(stage))
 
 
+def _extend(world: World, stage: Stage) -> object:
+    return extending.extend(world, CAROL, more_of(oldest(stage)), KEY)
+
+
+def _cancel_all(world: World, stage: Stage) -> object:
+    return ending.cancel(world, CAROL, oldest(stage).id)
+
+
+def _revoke_all(world: World, stage: Stage) -> object:
+    return revoking.revoke(world, FRANK, oldest(stage).id, comment="no more")
+
+
+def _return_all(world: World, stage: Stage) -> object:
+    return ending.give_back(world, CAROL, oldest(stage).id)
+
+
+def _lend_newest(world: World, stage: Stage) -> object:
+    return lending.lend(world, CAROL, newest(stage).id)
+
+
+def newest(stage: Stage) -> Request:
+    return stage.requests.everything(after=None, limit=1).items[0]
+
+
+def oldest(stage: Stage) -> Request:
+    return stage.requests.everything(after=None, limit=10).items[-1]
+
+
 def only(stage: Stage) -> str:
     [request] = stage.requests.everything(after=None, limit=10).items
     return request.id
@@ -162,6 +192,27 @@ def used(stage: Stage) -> None:
     stage.lent(stage.approved())
 
 
+def extended(stage: Stage) -> None:
+    stage.extended(stage.approved())
+
+
+def used_and_extended(stage: Stage) -> None:
+    used(stage)
+    stage.extended(oldest(stage))
+
+
+def extended_twice(stage: Stage) -> None:
+    extended(stage)
+    stage.extended(newest(stage))
+
+
+def extended_used_and_over(stage: Stage) -> None:
+    """What was extended unopened may be used now for the first time."""
+    extended(stage)
+    stage.lent(oldest(stage))
+    stage.pass_time(HOUR)
+
+
 USE_CASES = {
     "ask": (nothing, _ask, 1),
     "ask-and-lend": (nothing, _ask_and_lend, 3),
@@ -174,9 +225,15 @@ USE_CASES = {
     "review": (burning, _review, 2),
     "first use": (approved, _lend, 4),
     "later use": (used, _lend, 4),
+    "extend": (used, _extend, 2),
+    "extend what is ready": (approved, _extend, 2),
+    "cancel with extensions": (extended_twice, _cancel_all, 4),
+    "revoke with extensions": (extended_twice, _revoke_all, 4),
+    "return with an extension": (used_and_extended, _return_all, 3),
+    "first use of an extension": (extended_used_and_over, _lend_newest, 5),
 }
 # The number of the call, from 0, that goes to STS and not to the table.
-STS_CALL = {"ask-and-lend": 1, "break-glass": 1, "first use": 2, "later use": 2}
+STS_CALL = {"ask-and-lend": 1, "break-glass": 1, "first use": 2, "later use": 2, "first use of an extension": 3}
 CASES = [
     pytest.param(name, number, fault, id=f"{name}: call {number + 1}, {fault.value}")
     for name, (_, _, calls) in USE_CASES.items()
@@ -380,10 +437,72 @@ def test_a_first_use_that_sts_refuses_while_another_is_lent_gives_no_second_wind
     assert stage.lent(stage.request(id)).expiration == window.ends_at
 
 
+# A chain is ended while somebody adds to it, or says yes in it: every order in which their calls can reach the world.
+
+AFTER_A_YES = with_rules(
+    (
+        "sre administer payments",
+        {"extensions": Extensions(max=2, stages=(RuleStage(1, Who(groups=frozenset({"sre-leads"}))),))},
+    )
+)
+
+
+def waiting_for_a_yes(stage: Stage) -> None:
+    stage.catalogue = AFTER_A_YES
+    used_and_extended(stage)
+
+
+def _extend_newest(world: World, stage: Stage, newest: Request) -> object:
+    return extending.extend(world, CAROL, more_of(newest), None)
+
+
+def _approve_newest(world: World, stage: Stage, newest: Request) -> object:
+    return deciding.approve(world, FRANK, newest.id, comment=None, duration=None)
+
+
+ENDED_MEANWHILE = {
+    "extend what is revoked": (used, _extend_newest, _revoke_all),
+    "extend what is returned": (used, _extend_newest, _return_all),
+    "extend what is cancelled": (approved, _extend_newest, _cancel_all),
+    "extend what ends with its base": (extended, _extend_newest, _cancel_all),
+    "approve what ends with its base": (waiting_for_a_yes, _approve_newest, _revoke_all),
+}
+
+
+@pytest.mark.parametrize("name", ENDED_MEANWHILE)
+@pytest.mark.parametrize("order", orders(E=3, R=5), ids="".join)
+def test_whatever_joins_a_chain_at_any_moment_of_its_end_ends_with_it(order: Order, name: str) -> None:
+    before, join, end = ENDED_MEANWHILE[name]
+    stage = Stage()
+    before(stage)
+    last, many, turns = newest(stage), number_of_requests(stage), Turns(order)
+
+    def joined() -> Any:
+        try:
+            return join(Turned(stage, turns, "E").world, stage, last)
+        except (NotActive, NotPending) as refusal:
+            return refusal
+
+    outcome, _ = both(turns, E=joined, R=lambda: end(Turned(stage, turns, "R").world, stage))
+    states = {request.state(stage.now) for request in stage.requests.everything(after=None, limit=10).items}
+    assert OPEN.isdisjoint(states)
+    has_joined = number_of_requests(stage) > many or newest(stage).approvals != last.approvals
+    assert has_joined == (not isinstance(outcome, Refusal))
+    record_is_sound(stage)
+
+
+def number_of_requests(stage: Stage) -> int:
+    return len(stage.requests.everything(after=None, limit=10).items)
+
+
 def record_is_sound(stage: Stage) -> None:
     for request in stage.requests.everything(after=None, limit=10).items:
         stage.history(request.id)
-        assert request.state(stage.now) in OPEN or request.status.value in request.state(stage.now)
+        assert request.state(stage.now) in (*OPEN, State.ENDED) or request.status.value in request.state(stage.now)
+        base = stage.request(request.link.base) if request.link else None
+        assert base is None or base.extended_by == request.id
+        if base and base.status in (Status.CANCELLED, Status.RETURNED, Status.REVOKED):
+            assert request.state(stage.now) not in OPEN
     begun = {session.session_name for session in sessions(stage)}
     assert {plan.session_name for plan in stage.lender.plans} <= begun, "STS was asked for what is not on the record"
 

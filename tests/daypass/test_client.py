@@ -47,6 +47,17 @@ def test_given_a_lost_answer_when_asking_then_it_is_repeated_with_the_same_key(s
     assert first.body == second.body
 
 
+def test_an_extension_says_what_it_extends_and_is_repeated_with_the_same_key(server, client):
+    server.answers[REQUESTS] = [Said(hang_up=True), Said(200, a_request(extends=REQUEST_ID))]
+    assert client.extend(REQUEST_ID, 3600, "it takes longer")["extends"] == REQUEST_ID
+    first, second = server.asked
+    assert first.body == {"extends": REQUEST_ID, "duration_seconds": 3600, "reason": "it takes longer"}
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+    client.extend(REQUEST_ID, 3600, "it takes longer", ticket="OPS-2", dry_run=True)
+    assert (server.asked[2].query, server.asked[2].body["ticket"]) == ({"dry_run": "true"}, "OPS-2")
+    assert "Idempotency-Key" not in server.asked[2].headers
+
+
 def test_two_asks_have_two_keys(server, client):
     server.answers[REQUESTS] = Said(201, a_request())
     for _ in range(2):

@@ -137,6 +137,55 @@ class TestRequest:
         assert "because" in ran.out
 
 
+class TestExtend:
+    NEW = "01KAZ3TBJ4M7Y5QZ9V8N2DNEW0"
+
+    @pytest.fixture(autouse=True)
+    def accepts(self, server, known):
+        known(state="active")
+        begins = "2026-11-23T13:00:00Z"
+        extension = a_request(id=self.NEW, state="scheduled", starts_at=begins, extends=REQUEST_ID, stages=[])
+        server.answers["POST", "/v1/requests"] = Said(201, extension)
+
+    def test_more_of_the_same_needs_a_request_a_duration_and_a_reason(self, daypass, server):
+        ran = daypass("extend", ENDING, "1h30m", "it", "takes", "longer", "--ticket", "OPS-2")
+        assert (ran.code, server.asked[-1].path) == (DONE, "/v1/requests")
+        assert server.asked[-1].body == {
+            "extends": REQUEST_ID,
+            "duration_seconds": 5400,
+            "reason": "it takes longer",
+            "ticket": "OPS-2",
+        }
+        assert len(server.asked[-1].headers["Idempotency-Key"]) == 36
+
+    def test_it_says_what_it_goes_on_from_and_from_when_on_it_may_be_used(self, daypass):
+        ran = daypass("extend", ENDING, "1h", "it takes longer")
+        assert f"goes on from  {REQUEST_ID}" in ran.out
+        assert f"It is yours from 2026-11-23T13:00:00Z on: daypass credentials {self.NEW[-8:]}" in ran.err
+
+    def test_what_goes_on_from_what_is_not_used_yet_says_so(self, daypass, server):
+        extension = a_request(id=self.NEW, state="ready", extends=REQUEST_ID, stages=[])
+        server.answers["POST", "/v1/requests"] = Said(201, extension)
+        assert f"goes on where {ENDING} ends, once that one was used" in daypass("extend", ENDING, "1h", "why").err
+
+    def test_where_an_approval_is_due_it_says_from_whom(self, daypass, server):
+        server.answers["POST", "/v1/requests"] = Said(201, a_request(id=self.NEW, extends=REQUEST_ID))
+        assert "waits for 1 of groups sre-leads" in daypass("extend", ENDING, "1h", "why").err
+
+    def test_a_dry_run_records_nothing_and_says_what_would_be(self, daypass, server):
+        dry = {"would": "not-eligible", "rule": None, "stages": [], "max_duration_seconds": None, "why": ["no more"]}
+        server.answers["POST", "/v1/requests"] = Said(200, {**dry, "session_policy": None})
+        ran = daypass("extend", ENDING, "1h", "it takes longer", "--dry-run")
+        assert (ran.code, server.asked[-1].query) == (NOT_ELIGIBLE, {"dry_run": "true"})
+        assert "no more" in ran.out
+
+    def test_what_is_extended_already_says_by_what(self, daypass, server):
+        server.answers["POST", "/v1/requests"] = problem(409, "already-extended", "Request A is extended by B already.")
+        assert daypass("extend", ENDING, "1h", "why") == Ran(
+            ERROR, "", "daypass: Request A is extended by B already.\n"
+        )
+
+
 class TestAnswering:
     @pytest.fixture(autouse=True)
     def one(self, known):
@@ -207,6 +256,12 @@ class TestSeeing:
         assert "request.submitted" in ran.out
         assert "bob@example.com at 2026-11-23T12:01:00Z “ok”" in ran.out
         assert json.loads(daypass("show", ENDING, "--json").out)["events"][0]["seq"] == 1
+
+    def test_show_tells_the_chain(self, daypass, known):
+        known(extends="01KAZ3TBJ4M7Y5QZ9V8N2DBASE", extended_by="01KAZ3TBJ4M7Y5QZ9V8N2DNEW0")
+        out = daypass("show", ENDING).out
+        assert "goes on from  01KAZ3TBJ4M7Y5QZ9V8N2DBASE" in out
+        assert "extended by   01KAZ3TBJ4M7Y5QZ9V8N2DNEW0" in out
 
     def test_columns_are_aligned(self, daypass, server):
         items = [
@@ -299,11 +354,42 @@ class TestCredentials:
         assert server.asked[-1].path.startswith(f"/v1/requests/{REQUEST_ID}/")
 
     @pytest.mark.parametrize(
+        ("states", "meant"),
+        [
+            (["ready", "active"], 1),
+            (["scheduled", "active"], 1),
+            (["ready", "ready"], 1),
+            (["ready", "ended"], 0),
+            (["active", "ended"], 0),
+            (["ready", "ready", "ended"], 1),
+            (["ready", "ready", "ready"], 2),
+        ],
+    )
+    def test_of_a_chain_a_role_means_the_link_whose_turn_it_is(self, daypass, server, known, states, meant):
+        ids = [f"01KAZ3TBJ4M7Y5QZ9V8N2D000{number}" for number in range(len(states))]  # the newest first
+        items = [
+            a_request(id=id, state=state, extends=None if id == ids[-1] else "01K")
+            for id, state in zip(ids, states, strict=True)
+        ]
+        server.answers["GET", "/v1/requests"] = Said(body={"items": items, "next_cursor": None})
+        server.answers["POST", f"/v1/requests/{ids[meant]}/credentials"] = Said(body=CREDENTIALS)
+        assert daypass("credentials", "payments-admin").code == DONE
+
+    @pytest.mark.parametrize("state", ["ready", "active"])
+    def test_where_the_reason_is_not_in_its_state_it_says_what_the_server_says(self, daypass, server, known, state):
+        known(state=state)
+        refused = problem(409, "not-active", "This goes on where request X ends: use that one first.")
+        server.answers["POST", f"/v1/requests/{REQUEST_ID}/credentials"] = refused
+        ran = daypass("credentials", ENDING)
+        assert ran == Ran(ERROR, "", "daypass: This goes on where request X ends: use that one first.\n")
+
+    @pytest.mark.parametrize(
         ("changed", "code", "words"),
         [
             ({"state": "pending"}, ERROR, "still waits for 1 of groups sre-leads"),
             ({"state": "expired"}, ERROR, "is expired. Ask again"),
             ({"state": "ended"}, ERROR, "is ended. Ask again"),
+            ({"state": "ended", "extended_by": "01KNEW0000"}, ERROR, "was extended: daypass credentials KNEW0000"),
             ({"state": "scheduled", "starts_at": "2026-12-01T00:00:00Z"}, ERROR, "begins at 2026-12-01"),
             ({"state": "denied", "decided_by": "bob@x", "decision_comment": "no\n!"}, DENIED, "by bob@x: “no !”"),
             ({"state": "revoked"}, DENIED, "was revoked"),

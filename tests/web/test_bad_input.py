@@ -174,7 +174,15 @@ def test_one_log_line_tells_the_whole_story_of_a_request(caplog: pytest.LogCaptu
     assert (told["status"], told["slug"], told["principal"]) == (422, "too-long", CAROL.id)
 
 
-@pytest.mark.parametrize("field", ["extends"])
-def test_what_is_not_built_yet_is_refused_also_where_it_is_empty(field: str) -> None:
-    answer = Api().call("POST", "/v1/requests", {**ASK, field: ""})
-    assert (answer.status, answer.slug) == (422, "not-yet")
+@pytest.mark.parametrize("id", ["", "01K", "01k00000000000000000000000", "8ZZZZZZZZZZZZZZZZZZZZZZZZZ", 1, [], {}])
+def test_what_is_no_id_is_extended_by_nothing(id: object) -> None:
+    answer = Api().call("POST", "/v1/requests", {"extends": id, "duration_seconds": 3600, "reason": "it takes longer"})
+    assert (answer.status, answer.slug) == (422, "invalid")
+    assert [error["field"] for error in answer.json["errors"]] == ["extends"]
+
+
+@pytest.mark.parametrize("role", [{}, {"role": None}])
+def test_without_a_role_there_is_something_to_extend(role: dict[str, None]) -> None:
+    answer = Api().call("POST", "/v1/requests", {**role, "duration_seconds": 3600, "reason": "it takes longer"})
+    assert (answer.status, answer.slug) == (422, "invalid")
+    assert [error["field"] for error in answer.json["errors"]] == ["role"]

@@ -11,7 +11,7 @@ from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Covers
 from chalicelib.web.problems import STATUS
 from tests.builders import HOUR
-from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK
+from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK, ROBOT
 from tests.stage import CATALOGUE, with_rules
 from tests.watching import counted
 from tests.web.api import ASK, SANDBOX, Api
@@ -27,6 +27,7 @@ CREDENTIALS_KEYS = {
 }  # fmt: skip
 
 SOON = "2031-03-05T14:00:00Z"
+IN_AN_HOUR = "2031-03-05T13:00:00Z"
 
 
 NO_MORE = {"comment": "that was not the ledger"}
@@ -42,6 +43,17 @@ def approved(api: Api) -> str:
     id = asked(api)
     assert api.call("POST", f"/v1/requests/{id}/approve", {}, who=FRANK).status == 200
     return id
+
+
+def active(api: Api) -> str:
+    id = approved(api)
+    assert api.call("POST", f"/v1/requests/{id}/credentials").status == 200
+    return id
+
+
+def extend(api: Api, id: str, where: str = "/v1/requests", who=CAROL, headers=None, **more):
+    body = {"extends": id, "duration_seconds": 3600, "reason": "it takes longer", **more}
+    return api.call("POST", where, body, who=who, headers=headers)
 
 
 FIRE = {**ASK, "reason": "payments are down for everybody", "break_glass": True}
@@ -324,7 +336,13 @@ def test_ask_and_issue_answers_200_with_credentials_or_202_with_the_request() ->
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/revoke", NO_MORE), 403, "may-not-approve"),
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/revoke", NO_MORE, who=ALICE), 404, "not-found"),
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/revoke", {}, who=FRANK), 422, "invalid"),
-        (lambda api: api.call("POST", "/v1/requests", {**ASK, "extends": "01K"}), 422, "not-yet"),
+        (lambda api: api.call("POST", "/v1/requests", {**ASK, "extends": "01K"}), 422, "invalid"),
+        (lambda api: extend(api, "01K99999999999999999999999"), 404, "not-found"),
+        (lambda api: extend(api, active(api), who=ALICE), 404, "not-found"),
+        (lambda api: extend(api, active(api), who=FRANK), 403, "not-yours"),
+        (lambda api: extend(api, asked(api)), 409, "not-active"),
+        (lambda api: extend(api, asked(api, FIRE)), 403, "not-eligible"),
+        (lambda api: extend(api, active(api), duration_seconds=7200), 422, "too-long"),
         (lambda api: api.call("POST", "/v1/requests", {**ASK, "starts_at": "2031-01-01T00:00:00Z"}), 422, "invalid"),
         (lambda api: api.call("POST", "/v1/credentials", {**SANDBOX, "starts_at": SOON}), 422, "invalid"),
     ],
@@ -385,6 +403,82 @@ def test_a_start_that_is_asked_for_is_the_windows_whoever_answers_when() -> None
     assert listed["id"] == shown["id"]
     api.stage.pass_time(2 * HOUR)
     assert api.call("POST", f"/v1/requests/{shown['id']}/credentials").json["Expiration"] == "2031-03-05T15:00:00Z"
+
+
+def test_what_is_extended_and_its_extension_tell_of_each_other() -> None:
+    api = Api()
+    id = active(api)
+    answer = extend(api, id)
+    assert (answer.status, answer.headers["Location"]) == (201, f"/v1/requests/{answer.json['id']}")
+    assert set(answer.json) == REQUEST_KEYS | {"starts_at", "ends_at", "extends"}
+    assert (answer.json["extends"], answer.json["state"], answer.json["role"]) == (id, "scheduled", "payments-admin")
+    assert (answer.json["starts_at"], answer.json["ends_at"]) == (IN_AN_HOUR, SOON)
+    shown = api.call("GET", f"/v1/requests/{id}").json
+    assert (shown["extended_by"], shown["ends_at"]) == (answer.json["id"], IN_AN_HOUR)
+    assert [event["type"] for event in api.call("GET", f"/v1/requests/{id}/events").json["items"]][-1] == (
+        "request.extended"
+    )
+    [extension, base] = api.call("GET", "/v1/requests").json["items"]
+    assert (extension["extends"], base["extended_by"]) == (id, answer.json["id"])
+
+
+def test_what_is_extended_already_is_a_409_that_names_the_extension() -> None:
+    api = Api()
+    id = active(api)
+    first = extend(api, id, headers={"idempotency-key": "k-1"})
+    again = extend(api, id, headers={"idempotency-key": "k-1"})
+    assert (again.status, again.json["id"]) == (200, first.json["id"])
+    second = extend(api, id)
+    assert (second.status, second.slug) == (409, "already-extended")
+    assert first.json["id"] in second.json["detail"]
+
+
+@pytest.mark.parametrize("where", ["/v1/requests", "/v1/credentials", "/v1/requests?dry_run=true"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("role", "payments-read"),
+        ("scope", {"name": "one-bucket", "parameters": {}}),
+        ("session_policy", "{}"),
+        ("break_glass", True),
+        ("starts_at", SOON),
+    ],
+)
+def test_what_the_base_says_is_a_422_that_names_the_field(where: str, field: str, value: object) -> None:
+    api = Api()
+    answer = extend(api, active(api), where, **{field: value})
+    assert (answer.status, answer.slug) == (422, "invalid")
+    assert [error["field"] for error in answer.json["errors"]] == [field]
+
+
+def test_an_extension_in_one_call_is_a_202_until_it_begins_and_then_credentials() -> None:
+    api = Api()
+    id, key = active(api), {"idempotency-key": "k-1"}
+    waiting = extend(api, id, "/v1/credentials", headers=key)
+    assert (waiting.status, waiting.json["extends"], waiting.json["state"]) == (202, id, "scheduled")
+    api.stage.pass_time(HOUR)
+    lent = extend(api, id, "/v1/credentials", headers=key)
+    assert (lent.status, lent.json["RequestId"]) == (200, waiting.json["id"])
+
+
+def test_a_dry_run_of_an_extension_tells_its_own_terms_and_roles_tell_them_too() -> None:
+    api = Api()
+    dry = extend(api, active(api), "/v1/requests?dry_run=true").json
+    assert (dry["would"], dry["max_duration_seconds"], dry["stages"]) == ("auto-approved", 3600, [])
+    [admin, _] = api.call("GET", "/v1/roles").json["items"]
+    assert admin["terms"][0]["extensions"] == {"max": 2, "stages": []}
+    [deploy] = api.call("GET", "/v1/roles", who=ROBOT).json["items"]
+    assert "extensions" not in deploy["terms"][0]
+
+
+def test_revoking_the_base_takes_the_extension_with_it() -> None:
+    api = Api()
+    id = active(api)
+    extension = extend(api, id).json["id"]
+    assert api.call("POST", f"/v1/requests/{id}/revoke", NO_MORE, who=FRANK).json["state"] == "revoked"
+    shown = api.call("GET", f"/v1/requests/{extension}").json
+    assert (shown["state"], shown["decided_by"], shown["decision_comment"]) == ("revoked", FRANK.id, NO_MORE["comment"])
+    assert shown["revocation"] == {"stopped_at": "2031-03-05T12:00:00Z", "denies": [], "not_covered": []}
 
 
 def test_a_freeze_is_a_403_and_what_is_outside_of_its_hours_a_409() -> None:

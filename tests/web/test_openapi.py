@@ -31,12 +31,14 @@ CHECKS = [
 ]
 
 api = Api()
-PENDING, READY, ACTIVE, REVOKED = (str(api.call("POST", "/v1/requests", ASK).json["id"]) for _ in range(4))
-for each in (READY, ACTIVE, REVOKED):
+PENDING, READY, ACTIVE, REVOKED, EXTENDED = (str(api.call("POST", "/v1/requests", ASK).json["id"]) for _ in range(5))
+for each in (READY, ACTIVE, REVOKED, EXTENDED):
     assert api.call("POST", f"/v1/requests/{each}/approve", {}, who=FRANK).status == 200
-for each in (ACTIVE, REVOKED):
+for each in (ACTIVE, REVOKED, EXTENDED):
     assert api.call("POST", f"/v1/requests/{each}/credentials").status == 200
 assert api.call("POST", f"/v1/requests/{REVOKED}/revoke", {"comment": "no"}, who=FRANK).status == 200
+MORE = {"duration_seconds": 3600, "reason": "it takes longer", "extends": EXTENDED}
+SCHEDULED = str(api.call("POST", "/v1/requests", MORE).json["id"])
 
 schema = schemathesis.openapi.from_wsgi("/v1/openapi.json", application(api))
 
@@ -48,7 +50,11 @@ def test_with_a_valid_token_nothing_undocumented_is_answered(case: Case, who: An
     case.call_and_validate(headers={"authorization": f"Bearer {who.id.partition('@')[0]}"}, checks=CHECKS)
 
 
-@pytest.mark.parametrize("id", [PENDING, READY, ACTIVE, REVOKED], ids=["pending", "ready", "active", "revoked"])
+@pytest.mark.parametrize(
+    "id",
+    [PENDING, READY, ACTIVE, REVOKED, SCHEDULED],
+    ids=["pending", "ready", "active", "revoked", "scheduled"],
+)
 @schema.include(path_regex=r"\{id\}").parametrize()
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 def test_nor_about_requests_that_are_there(case: Case, id: str) -> None:
@@ -57,7 +63,7 @@ def test_nor_about_requests_that_are_there(case: Case, id: str) -> None:
         case.call_and_validate(headers={"authorization": f"Bearer {who}"}, checks=CHECKS)
 
 
-@pytest.mark.parametrize("body", [ASK, SANDBOX])
+@pytest.mark.parametrize("body", [ASK, SANDBOX, MORE, {**MORE, "extends": READY}])
 @schema.include(path_regex="/(requests|credentials)$", method="POST").parametrize()
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 def test_nor_when_an_ask_is_nearly_right(case: Case, body: dict[str, Any]) -> None:
