@@ -23,7 +23,6 @@ from chalicelib.core.hours import DAYS, Hours
 from chalicelib.core.refusals import NotFound, Refusal, StsRefused
 from chalicelib.core.request import Ask, Change
 from chalicelib.core.session import SessionPlan
-from tests.broker.test_quotas import told_by_the_histories
 from tests.builders import HOUR, NOW, SECOND
 from tests.fakes import Effect
 from tests.iam import allowed
@@ -268,12 +267,4 @@ def test_whatever_happens_every_session_works_until_its_end_to_the_second_and_at
                 assert not allowed(planned.plan.policy, action, resource, planned.over + later)
         for before in (SECOND, planned.over - planned.at):
             assert allowed(planned.plan.policy, *TRIED[0], planned.over - before)
-    assert +told_by_the_histories(story.stage) == +counted(story.stage)
-
-
-def counted(stage: Stage) -> Counter[str]:
-    """By rule, the seconds that are counted of all days."""
-    seconds: Counter[str] = Counter()
-    for (_, _, _, rule), used in stage.requests.used.items():
-        seconds[rule or ""] += used if rule else 0
-    return seconds
+    assert +story.stage.requests.used == story.stage.told()

@@ -206,7 +206,8 @@ def _judge(
             emergency=way,
         )
     decision = decide(catalogue, principal, _terms(wish))
-    at = wish.starts_at or now
+    window = window_asked(wish.starts_at, wish.duration, now)
+    at = window.starts_at if window else now
     rule = approvals.nearest(lending_first(with_room(decision.rules, used_up), at), ())
     room = held(principal.id, rule, wish.role, wish.duration, at)
     return _Judged(
@@ -215,7 +216,7 @@ def _judge(
         stages=approvals.progress(rule, ()),
         max_duration=max(each.max_duration for each in decision.rules),
         permissions=_narrowed(decision.role, wish, now),
-        window=window_asked(wish.starts_at, wish.duration, now),
+        window=window,
         room=room.only_asked() if room else None,
     )
 

@@ -21,6 +21,7 @@ from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import CannotDeny, World
 from chalicelib.core.life import OPEN, Status
+from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import (
     AlreadyApprovedByYou,
     AlreadyReviewed,
@@ -34,7 +35,7 @@ from chalicelib.core.request import Verdict
 from chalicelib.core.revocation import AGAIN
 from tests.builders import HOUR
 from tests.people import ALICE, CAROL, DAVE, FRANK
-from tests.stage import Stage, an_ask
+from tests.stage import Stage, an_ask, with_rules
 
 KEY = IdempotencyKey("POST /x", "k-1")
 
@@ -137,6 +138,10 @@ def _lend(world: World, stage: Stage) -> object:
     return lending.lend(world, CAROL, only(stage))
 
 
+def _lend_to_alice(world: World, stage: Stage) -> object:
+    return lending.lend(world, ALICE, only(stage))
+
+
 def only(stage: Stage) -> str:
     [request] = stage.requests.everything(after=None, limit=10).items
     return request.id
@@ -162,6 +167,26 @@ def used(stage: Stage) -> None:
     stage.lent(stage.approved())
 
 
+def an_hour_a_day(stage: Stage) -> None:
+    """One hour of the sandbox a day, in windows of an hour: what is counted twice is refused."""
+    a_day = {"max_duration": HOUR, "max_per_day": HOUR}
+    stage.catalogue = with_rules(("engineers administer the sandbox", a_day))
+
+
+def an_hour_ready(stage: Stage) -> None:
+    an_hour_a_day(stage)
+    stage.asked(ALICE, an_ask("sandbox-admin"))
+
+
+def one_emergency_a_day(stage: Stage) -> None:
+    stage.catalogue = replace(stage.catalogue, quotas=Quotas(break_glass_per_day=1))
+
+
+def pending_where_one_may_burn_a_day(stage: Stage) -> None:
+    one_emergency_a_day(stage)
+    stage.asked()
+
+
 USE_CASES = {
     "ask": (nothing, _ask, 1),
     "ask-and-lend": (nothing, _ask_and_lend, 3),
@@ -174,9 +199,21 @@ USE_CASES = {
     "review": (burning, _review, 2),
     "first use": (approved, _lend, 4),
     "later use": (used, _lend, 4),
+    "ask-and-lend, the day's only hour": (an_hour_a_day, _ask_and_lend, 3),
+    "first use, the day's only hour": (an_hour_ready, _lend_to_alice, 4),
+    "break-glass, the day's only one": (one_emergency_a_day, _break_glass, 3),
+    "escalate, the day's only one": (pending_where_one_may_burn_a_day, _escalate, 2),
 }
 # The number of the call, from 0, that goes to STS and not to the table.
-STS_CALL = {"ask-and-lend": 1, "break-glass": 1, "first use": 2, "later use": 2}
+STS_CALL = {
+    "ask-and-lend": 1,
+    "break-glass": 1,
+    "first use": 2,
+    "later use": 2,
+    "ask-and-lend, the day's only hour": 1,
+    "first use, the day's only hour": 2,
+    "break-glass, the day's only one": 1,
+}
 CASES = [
     pytest.param(name, number, fault, id=f"{name}: call {number + 1}, {fault.value}")
     for name, (_, _, calls) in USE_CASES.items()
@@ -377,6 +414,7 @@ def record_is_sound(stage: Stage) -> None:
     for request in stage.requests.everything(after=None, limit=10).items:
         stage.history(request.id)
         assert request.state(stage.now) in OPEN or request.status.value in request.state(stage.now)
+    assert +stage.requests.used == stage.told(), "a day counts what no history tells, or less"
     begun = {session.session_name for session in sessions(stage)}
     assert {plan.session_name for plan in stage.lender.plans} <= begun, "STS was asked for what is not on the record"
 

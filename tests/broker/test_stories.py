@@ -22,19 +22,25 @@ from chalicelib.broker.lending import Credentials
 from chalicelib.core import revocation
 from chalicelib.core.life import MOVES, State, Status, Window
 from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Request, ScopeChoice, Verdict
 from chalicelib.core.times import read_stamp
+from tests.builders import HOUR
 from tests.fakes import Effect
 from tests.people import PEOPLE, now_in
 from tests.stage import CATALOGUE, Stage, an_ask, with_rules
 
+SANDBOX = "engineers administer the sandbox"
 ROLES = [*CATALOGUE.roles, "nothing-such"]
 CATALOGUES = [
     CATALOGUE,
     with_rules(("sre administer payments", {"max_duration": timedelta(minutes=30)})),
     with_rules(("sre administer payments", {"roles": ("nothing-such",)})),
     replace(CATALOGUE, frozen=True),
+    replace(CATALOGUE, quotas=Quotas(open_requests=2, break_glass_per_day=1)),
+    with_rules((SANDBOX, {"max_duration": HOUR, "max_per_day": HOUR})),
+    with_rules((SANDBOX, {"max_duration": HOUR, "max_per_day": 2 * HOUR})),
     with_rules(("contractors never administer payments", {"roles": ("*",)})),
 ]
 people = st.sampled_from(PEOPLE)
@@ -241,6 +247,12 @@ class Stories(RuleBasedStateMachine):
                 if event.type == "session.issued"
             ]
             assert lent.access_key_id in issued
+
+    @invariant()
+    def every_day_counts_what_the_histories_tell_and_never_more_than_there_ever_is_of_it(self) -> None:
+        assert +self.stage.requests.used == self.stage.told()
+        for (*_, by_rule), taken in self.stage.requests.used.items():
+            assert taken <= (7200 if by_rule else Quotas().break_glass_per_day)
 
     @invariant()
     def every_session_ends_with_its_window_or_before(self) -> None:
