@@ -1,5 +1,8 @@
 """IAM's deny logic, as much of it as Daypass's own statements use, written for the tests from AWS's documentation.
 
+It takes the worst for granted: of the conditions it knows only Daypass's own, of the time; any other holds for an Allow
+and does not for a Deny.
+
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html.
 """
 
@@ -16,7 +19,7 @@ from chalicelib.core.times import read_stamp
 
 
 def allowed(policy: str, action: str, resource: str, now: datetime) -> bool:
-    """Whether a session policy lets an action through: some Allow matches and no Deny does. Conditions: only time's."""
+    """Whether a session policy may let an action through: some Allow matches and no Deny does."""
     statements = json.loads(policy)["Statement"]
     matching = [
         s for s in (statements if isinstance(statements, list) else [statements]) if _matches(s, action, resource, now)
@@ -76,7 +79,8 @@ def _matches(statement: dict[str, Any], action: str, resource: str, now: datetim
         if "Resource" in statement
         else not _any(statement["NotResource"], resource, str)
     )
-    return acts and on and _holds(statement.get("Condition", {}), now)
+    unknown_holds = statement["Effect"] == "Allow"
+    return acts and on and _holds(statement.get("Condition", {}), now, unknown_holds)
 
 
 def _any(patterns: str | list[str], value: str, fold: Any) -> bool:
@@ -84,10 +88,12 @@ def _any(patterns: str | list[str], value: str, fold: Any) -> bool:
     return any(re.fullmatch(translate(fold(pattern)), value) for pattern in listed)
 
 
-def _holds(condition: dict[str, Any], now: datetime) -> bool:
+def _holds(condition: dict[str, Any], now: datetime, unknown_holds: bool) -> bool:
     for operator, keys in condition.items():
         if operator != "DateGreaterThanEquals" or set(keys) != {"aws:CurrentTime"}:
-            continue  # a caller's own condition: for the worst case it holds
+            if not unknown_holds:
+                return False
+            continue
         instant = datetime.strptime(keys["aws:CurrentTime"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         if now < instant:
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,13 +13,14 @@ from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.catalogue_file import read_catalogue
-from chalicelib.core.ledger import Event, beginning, first_break
+from chalicelib.core.ledger import Event, EventType, beginning, first_break
 from chalicelib.core.principal import Principal
 from chalicelib.core.provider import Via
 from chalicelib.core.request import Ask, Request, Session
+from chalicelib.core.times import read_stamp
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
-from tests.fakes import FakeLender, FakeQueue, FakeRequests, FakeRevoker
+from tests.fakes import FakeLender, FakeQueue, FakeRequests, FakeRevoker, Quota
 from tests.people import BOB, CAROL
 
 EXAMPLE = example_catalogue("http://127.0.0.1:8000")
@@ -123,6 +125,22 @@ class Stage:
         assert first_break(beginning(id), events) is None
         assert (events[-1].seq, events[-1].hash) == (request.version, request.head_hash)
         return events
+
+    def told(self) -> Counter[Quota]:
+        """What all histories say was taken out of people's days and not given back."""
+        told: Counter[Quota] = Counter()
+        for request in self.requests.everything(after=None, limit=10_000).items:
+            begun: dict[object, Quota] = {}
+            for event in self.history(request.id):
+                day, session = read_stamp(event.at).date(), event.details.get("session")
+                if event.type == EventType.BREAK_GLASS_OPENED:
+                    told[request.requester.id, day, None, None] += 1
+                if taken := event.details.get("charged_seconds"):
+                    begun[session] = request.requester.id, day, request.role, str(event.details["rule"])
+                    told[begun[session]] += int(str(taken))
+                if back := event.details.get("given_back_seconds"):
+                    told[begun[session]] -= int(str(back))
+        return +told
 
     def types(self, id: str) -> list[str]:
         return [event.type for event in self.history(id)]

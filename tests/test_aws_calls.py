@@ -12,15 +12,19 @@ from chalicelib.aws.queue import SqsQueue
 from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
+from chalicelib.core.catalogue import Stage, Who
 from chalicelib.core.provider import Via
-from chalicelib.core.refusals import StsRefused
+from chalicelib.core.quotas import Quotas
+from chalicelib.core.refusals import QuotaUsed, StsRefused
 from chalicelib.core.request import Request, Verdict
 from daypass.local import example
+from tests.builders import HOUR
 from tests.hub import Hub
 from tests.local.accounts import as_root
 from tests.people import ALICE, CAROL, DAVE, FRANK
-from tests.stage import an_ask, more_of, read_example
+from tests.stage import CATALOGUE, an_ask, more_of, read_example, with_rules
 
+SANDBOX = "engineers administer the sandbox"
 KEY = IdempotencyKey("POST /requests", "k-1")
 WRITE, READ, STORY, STS = "TransactWriteItems", "GetItem", "Query", "AssumeRole"
 KMS, STS_WITH_TOKEN = "Sign", "AssumeRoleWithWebIdentity"
@@ -128,6 +132,33 @@ def test_breaking_the_glass_takes_three_with_an_emergency_queue_or_without_and_i
     id, justified = lent[0].request_id, Verdict.JUSTIFIED
     review = counted(hub, lambda: emergency.review(hub.world, DAVE, id, verdict=justified, comment="I saw the pages"))
     assert review == {READ: 2, WRITE: 1}
+
+
+def test_days_are_counted_without_a_call_and_a_way_in_that_is_used_up_costs_one(hub: Hub) -> None:
+    """Of three ways into the sandbox two lend an hour a day."""
+    a_day = {"max_duration": HOUR, "max_per_day": HOUR}
+    first = next(rule for rule in with_rules((SANDBOX, a_day)).rules if rule.name == SANDBOX)
+    lead = Stage(1, Who(groups=frozenset({"sre-leads"})))
+    ways = (first, replace(first, name="another"), replace(first, name="z", stages=(lead,), max_per_day=None))
+    world = replace(hub.world, catalogue=lambda: replace(CATALOGUE, rules=ways))
+    sandbox = an_ask("sandbox-admin")
+    ready = [asking.ask(world, ALICE, sandbox, None).request.id for _ in range(2)]
+    assert counted(hub, lambda: asking.ask(world, ALICE, sandbox, KEY)) == {WRITE: 1}
+    assert counted(hub, lambda: lending.ask_and_lend(world, ALICE, sandbox, None)) == {WRITE: 2, STS: 1}
+    assert counted(hub, lambda: lending.lend(world, ALICE, ready[0])) == {READ: 1, WRITE: 3, STS: 1}
+    assert counted(hub, lambda: lending.ask_and_lend(world, ALICE, sandbox, None)) == {WRITE: 3}  # it waits for a lead
+    with pytest.raises(QuotaUsed):
+        lending.lend(world, ALICE, ready[1])
+
+
+def test_an_emergency_too_many_costs_the_write_that_refuses_it(hub: Hub) -> None:
+    world = replace(hub.world, catalogue=lambda: replace(CATALOGUE, quotas=Quotas(break_glass_per_day=1)))
+    fire = an_ask(reason="payments are down for everybody", break_glass=True)
+    assert counted(hub, lambda: lending.ask_and_lend(world, CAROL, fire, None)) == {WRITE: 2, STS: 1}
+    hub.calls.clear()
+    with pytest.raises(QuotaUsed):
+        lending.ask_and_lend(world, CAROL, fire, None)
+    assert hub.calls == {WRITE: 1}
 
 
 def test_revoking_takes_three_for_the_record_two_for_the_deny_and_two_to_see_how_full_the_role_is(hub: Hub) -> None:

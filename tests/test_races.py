@@ -15,16 +15,19 @@ from chalicelib.broker import asking, deciding, emergency, ending, extending, le
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
+from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.ledger import beginning, first_break
 from chalicelib.core.life import Status
+from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Request, Verdict
 from tests.builders import a_principal
 from tests.hub import Hub
 from tests.people import ALICE, CAROL, DAVE, FRANK
-from tests.stage import CATALOGUE, an_ask, more_of
+from tests.stage import CATALOGUE, an_ask, more_of, with_rules
 
 MINUTE = timedelta(minutes=1)
+SANDBOX = "engineers administer the sandbox"
 
 
 def at_once(*acts: Callable[[], Any]) -> list[Any]:
@@ -50,6 +53,21 @@ def history(hub: Hub, id: str) -> list[str]:
 
 def clock_at(hub: Hub, now: datetime) -> World:
     return replace(hub.world, now=lambda: now)
+
+
+def with_catalogue(hub: Hub, catalogue: Catalogue) -> World:
+    return replace(hub.world, catalogue=lambda: catalogue)
+
+
+def hours_a_day(count: int) -> Catalogue:
+    """The sandbox for an hour at a time, and so many of them a day."""
+    return with_rules((SANDBOX, {"max_duration": timedelta(hours=1), "max_per_day": timedelta(hours=count)}))
+
+
+def counters(hub: Hub) -> dict[str, int]:
+    """What is used of all days, by quota."""
+    items = hub.table.client.scan(TableName=hub.table._name)["Items"]
+    return {item["sk"]["S"].split("#", 2)[2]: int(item["used"]["N"]) for item in items if item["kind"]["S"] == "day"}
 
 
 def asked(hub: Hub) -> str:
@@ -213,6 +231,52 @@ def test_two_emergencies_and_a_review_at_once_leave_one_true_record_of_what_wait
     assert len(opened) == 3, outcomes
     waiting = {entry.partition("#")[2] for entry in hub.table._unreviewed(CAROL.id)}
     assert waiting == opened
+
+
+def test_of_eight_emergencies_at_once_as_many_are_opened_as_the_day_allows(hub: Hub) -> None:
+    three = with_catalogue(hub, replace(CATALOGUE, quotas=Quotas(break_glass_per_day=3)))
+    pending = [asked(hub) for _ in range(4)]
+    fire = an_ask(reason="payments are down for everybody", break_glass=True)
+    why = "nobody answers and it burns"
+    outcomes = at_once(
+        *[lambda: bool(lending.ask_and_lend(three, CAROL, fire, None))] * 4,
+        *[lambda id=id: bool(emergency.escalate(three, CAROL, id, reason=why)) for id in pending],
+    )
+    assert Counter(outcomes) == {True: 3, "quota-used": 5}, outcomes
+    assert counters(hub) == {"break-glass": 3}
+
+
+def test_of_eight_openings_at_once_no_more_are_held_than_the_day_allows_and_what_failed_is_given_back(hub: Hub) -> None:
+    three = with_catalogue(hub, hours_a_day(3))
+    ready = [asking.ask(three, ALICE, an_ask("sandbox-admin"), None).request.id for _ in range(4)]
+    outcomes = at_once(
+        *[lambda: lending.ask_and_lend(three, ALICE, an_ask("sandbox-admin"), None)] * 4,
+        *[lambda id=id: lending.lend(three, ALICE, id) for id in ready],
+    )
+    assert Counter(map(type, outcomes)) == {Credentials: 3, str: 5}, outcomes
+    assert set(outcomes) >= {"quota-used"}
+    assert counters(hub) == {f"sandbox-admin#{SANDBOX}": 3 * 3600}
+
+
+def test_eight_sessions_of_one_window_at_once_are_counted_once(hub: Hub) -> None:
+    one = with_catalogue(hub, hours_a_day(1))
+    id = asking.ask(one, ALICE, an_ask("sandbox-admin"), None).request.id
+    outcomes = at_once(*[lambda: lending.lend(one, ALICE, id)] * 8)
+    assert all(isinstance(outcome, Credentials) for outcome in outcomes), outcomes
+    assert counters(hub) == {f"sandbox-admin#{SANDBOX}": 3600}
+
+
+def test_openings_at_once_on_both_sides_of_midnight_have_a_day_each(hub: Hub) -> None:
+    two = with_catalogue(hub, hours_a_day(2))
+    midnight = (hub.world.now() + timedelta(days=1)).replace(hour=0, minute=0, second=0)
+    sides = [
+        replace(clock_at(hub, now), catalogue=two.catalogue) for now in (midnight - timedelta(seconds=1), midnight)
+    ]
+    outcomes = at_once(
+        *[lambda side=side: lending.ask_and_lend(side, ALICE, an_ask("sandbox-admin"), None) for side in sides * 4]
+    )
+    for side in (outcomes[::2], outcomes[1::2]):
+        assert Counter(map(type, side)) == {Credentials: 2, str: 2}, outcomes
 
 
 def test_eight_sweepers_at_the_same_instant_announce_each_end_once(hub: Hub) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +22,7 @@ from chalicelib.core.request import Deny, Revocation
 from chalicelib.telling import ToldTable
 from daypass.local.embedded_aws import EmbeddedAws
 from daypass.local.example import Emergencies
-from tests.builders import HOUR, a_submission
+from tests.builders import HOUR, SECOND, a_submission
 from tests.stage import EXAMPLE
 from tests.watching import counted
 
@@ -258,5 +258,7 @@ def test_the_sweeper_runs_every_five_minutes() -> None:
 def test_ids_and_salts_are_never_the_same_and_the_clock_has_whole_seconds() -> None:
     world = wiring.world()
     assert len({world.new_id() for _ in range(1000)} | {world.new_salt() for _ in range(1000)}) == 2000
-    assert world.now().microsecond == 0
-    assert world.now().utcoffset() is not None
+    for _ in range(1000):
+        before, now, after = datetime.now(UTC), world.now(), datetime.now(UTC)
+        assert before - SECOND < now <= after, "it may be less than a second behind and never ahead"
+        assert (now.microsecond, now.utcoffset()) == (0, timedelta(0))

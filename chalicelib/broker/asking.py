@@ -212,7 +212,8 @@ def _judge(
         emergency.explained(wish.reason)
         emergency.begins_now(wish.starts_at)
     link = extension.link_after(base) if base else None
-    at = wish.starts_at or now
+    window = window_asked(wish.starts_at, wish.duration, now)
+    at = window.starts_at if window else now
     found = ruling(
         catalogue,
         principal,
@@ -231,7 +232,7 @@ def _judge(
         ordinary=found.ordinary,
         emergency=found.emergency,
         permissions=_narrowed(found.role, wish, now),
-        window=window_asked(wish.starts_at, wish.duration, now),
+        window=window,
         room=room.only_asked() if room else None,
         link=link,
     )

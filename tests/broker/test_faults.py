@@ -20,6 +20,7 @@ from chalicelib.broker.ports import CannotDeny, World
 from chalicelib.core.catalogue import Extensions, Who
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.life import OPEN, State, Status
+from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import (
     AlreadyApprovedByYou,
     AlreadyReviewed,
@@ -167,6 +168,10 @@ def oldest(stage: Stage) -> Request:
     return stage.requests.everything(after=None, limit=10).items[-1]
 
 
+def _lend_to_alice(world: World, stage: Stage) -> object:
+    return lending.lend(world, ALICE, only(stage))
+
+
 def only(stage: Stage) -> str:
     [request] = stage.requests.everything(after=None, limit=10).items
     return request.id
@@ -213,6 +218,26 @@ def extended_used_and_over(stage: Stage) -> None:
     stage.pass_time(HOUR)
 
 
+def an_hour_a_day(stage: Stage) -> None:
+    """One hour of the sandbox a day, in windows of an hour: what is counted twice is refused."""
+    a_day = {"max_duration": HOUR, "max_per_day": HOUR}
+    stage.catalogue = with_rules(("engineers administer the sandbox", a_day))
+
+
+def an_hour_ready(stage: Stage) -> None:
+    an_hour_a_day(stage)
+    stage.asked(ALICE, an_ask("sandbox-admin"))
+
+
+def one_emergency_a_day(stage: Stage) -> None:
+    stage.catalogue = replace(stage.catalogue, quotas=Quotas(break_glass_per_day=1))
+
+
+def pending_where_one_may_burn_a_day(stage: Stage) -> None:
+    one_emergency_a_day(stage)
+    stage.asked()
+
+
 USE_CASES = {
     "ask": (nothing, _ask, 1),
     "ask-and-lend": (nothing, _ask_and_lend, 3),
@@ -231,9 +256,22 @@ USE_CASES = {
     "revoke with extensions": (extended_twice, _revoke_all, 4),
     "return with an extension": (used_and_extended, _return_all, 3),
     "first use of an extension": (extended_used_and_over, _lend_newest, 5),
+    "ask-and-lend, the day's only hour": (an_hour_a_day, _ask_and_lend, 3),
+    "first use, the day's only hour": (an_hour_ready, _lend_to_alice, 4),
+    "break-glass, the day's only one": (one_emergency_a_day, _break_glass, 3),
+    "escalate, the day's only one": (pending_where_one_may_burn_a_day, _escalate, 2),
 }
 # The number of the call, from 0, that goes to STS and not to the table.
-STS_CALL = {"ask-and-lend": 1, "break-glass": 1, "first use": 2, "later use": 2, "first use of an extension": 3}
+STS_CALL = {
+    "ask-and-lend": 1,
+    "break-glass": 1,
+    "first use": 2,
+    "later use": 2,
+    "first use of an extension": 3,
+    "ask-and-lend, the day's only hour": 1,
+    "first use, the day's only hour": 2,
+    "break-glass, the day's only one": 1,
+}
 CASES = [
     pytest.param(name, number, fault, id=f"{name}: call {number + 1}, {fault.value}")
     for name, (_, _, calls) in USE_CASES.items()
@@ -503,6 +541,7 @@ def record_is_sound(stage: Stage) -> None:
         assert base is None or base.extended_by == request.id
         if base and base.status in (Status.CANCELLED, Status.RETURNED, Status.REVOKED):
             assert request.state(stage.now) not in OPEN
+    assert +stage.requests.used == stage.told(), "a day counts what no history tells, or less"
     begun = {session.session_name for session in sessions(stage)}
     assert {plan.session_name for plan in stage.lender.plans} <= begun, "STS was asked for what is not on the record"
 

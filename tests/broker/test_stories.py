@@ -24,13 +24,16 @@ from chalicelib.core.catalogue import Extensions, Who
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.life import MOVES, OPEN, State, Status, Window
 from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Covers, Request, ScopeChoice, Verdict
 from chalicelib.core.times import read_stamp
+from tests.builders import HOUR
 from tests.fakes import Effect
 from tests.people import PEOPLE, now_in
 from tests.stage import CATALOGUE, Stage, an_ask, more_of, via_oidc, with_rules
 
+SANDBOX = "engineers administer the sandbox"
 ROLES = [*CATALOGUE.roles, "nothing-such"]
 ONE_MORE = Extensions(max=1, stages=(RuleStage(1, Who(groups=frozenset({"sre-leads"}))),))
 CATALOGUES = [
@@ -39,6 +42,9 @@ CATALOGUES = [
     with_rules(("sre administer payments", {"roles": ("nothing-such",)})),
     with_rules(("sre administer payments", {"extensions": ONE_MORE})),
     replace(CATALOGUE, frozen=True),
+    replace(CATALOGUE, quotas=Quotas(open_requests=2, break_glass_per_day=1)),
+    with_rules((SANDBOX, {"max_duration": HOUR, "max_per_day": HOUR})),
+    with_rules((SANDBOX, {"max_duration": HOUR, "max_per_day": 2 * HOUR})),
     with_rules(("contractors never administer payments", {"roles": ("*",)})),
     via_oidc("sandbox-admin"),
     via_oidc("payments-admin"),
@@ -267,6 +273,12 @@ class Stories(RuleBasedStateMachine):
                 if event.type == "session.issued"
             ]
             assert lent.access_key_id in issued
+
+    @invariant()
+    def every_day_counts_what_the_histories_tell_and_never_more_than_there_ever_is_of_it(self) -> None:
+        assert +self.stage.requests.used == self.stage.told()
+        for (*_, by_rule), taken in self.stage.requests.used.items():
+            assert taken <= (7200 if by_rule else Quotas().break_glass_per_day)
 
     @invariant()
     def every_session_ends_with_its_window_or_before(self) -> None:
