@@ -98,14 +98,16 @@ class Client:
         scope: str | None = None,
         parameters: Mapping[str, str] | None = None,
         session_policy: str | None = None,
+        starts_at: str | None = None,
         break_glass: bool = False,
         key: str | None = None,
     ) -> Json:
         """Submit a request. key: the Idempotency-Key; the same one again gives the same request, never a second.
 
+        starts_at: when the access shall begin, in RFC 3339 with a zone; None: with its first use.
         break_glass: access now, approval never, review afterwards.
         """
-        body = _ask_body(role, duration_seconds, reason, ticket, scope, parameters, session_policy)
+        body = _ask_body(role, duration_seconds, reason, ticket, scope, parameters, session_policy, starts_at)
         body |= {"break_glass": True} if break_glass else {}
         return self._call("POST", "/v1/requests", body=body, key=key or str(uuid.uuid4()))
 
@@ -119,9 +121,10 @@ class Client:
         scope: str | None = None,
         parameters: Mapping[str, str] | None = None,
         session_policy: str | None = None,
+        starts_at: str | None = None,
     ) -> Json:
         """What would become of an ask; nothing is recorded."""
-        body = _ask_body(role, duration_seconds, reason, ticket, scope, parameters, session_policy)
+        body = _ask_body(role, duration_seconds, reason, ticket, scope, parameters, session_policy, starts_at)
         return self._call("POST", "/v1/requests", query={"dry_run": "true"}, body=body, repeatable=True)
 
     def extend(
@@ -385,10 +388,11 @@ def _ask_body(
     scope: str | None,
     parameters: Mapping[str, str] | None,
     session_policy: str | None,
+    starts_at: str | None,
 ) -> Json:
     chosen = {"name": scope, "parameters": dict(parameters or {})} if scope is not None else None
     body = {"role": role, "duration_seconds": duration_seconds, "reason": reason, "ticket": ticket}
-    return _given({**body, "scope": chosen, "session_policy": session_policy})
+    return _given({**body, "scope": chosen, "session_policy": session_policy, "starts_at": starts_at})
 
 
 def _given(body: Mapping[str, object]) -> Json:

@@ -69,6 +69,9 @@ def request(
     session_policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A policy that narrows the session; - is standard input.")
     ] = None,
+    starts_at: Annotated[
+        str | None, typer.Option(metavar="INSTANT", help="When it shall begin, as in 2026-11-23T12:00:00Z.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would become of it; record nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -83,6 +86,7 @@ def request(
         scope=scope,
         parameters=_parameters(scope, param or []),
         session_policy=_text(session_policy),
+        starts_at=starts_at,
     )
     _asked(answer, dry_run, as_json)
 
@@ -198,7 +202,7 @@ def revoke(
 def listed(
     mine: Annotated[bool, typer.Option("--mine", help="What you asked for.")] = False,
     to_approve: Annotated[bool, typer.Option("--to-approve", help="What waits for your answer.")] = False,
-    state: Annotated[str | None, typer.Option(help="pending, ready, active, ended, denied, …")] = None,
+    state: Annotated[str | None, typer.Option(help="pending, ready, scheduled, active, ended, …")] = None,
     role: Annotated[str | None, typer.Option(help="Requests for this role.")] = None,
     limit: Limit = 50,
     as_json: AsJson = False,

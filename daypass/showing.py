@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from daypass.client import Json
 
@@ -105,13 +105,20 @@ def roles(items: Sequence[Json]) -> str:
         terms = [term for term in item.get("terms", []) if isinstance(term, Mapping)]
         longest = max((term.get("max_duration_seconds", 0) for term in terms), default=0)
         scoped = "a scope" if item.get("require_scope") else ""
-        ways = " or ".join(dict.fromkeys(stages(term.get("stages", [])) or "at once" for term in terms))
+        ways = " or ".join(dict.fromkeys(map(_way, terms)))
         scopes = ", ".join(plain(scope.get("name")) for scope in item.get("scopes", []))
         glass = item.get("break_glass")
         burning = f"in an emergency at once, up to {length(glass.get('max_duration_seconds'))}" if glass else ""
         needs = "; ".join(part for part in (ways, f"needs {scoped}: {scopes}" if scoped else "", burning) if part)
         rows.append((item.get("role", ""), _account(item), length(longest), needs))
     return columns(("ROLE", "ACCOUNT", "UP TO", "AFTER"), rows)
+
+
+def _way(term: Mapping[str, Any]) -> str:
+    """How one rule gives a role: `at once, 4 h a day, mon,tue 08:00-18:00 Europe/Berlin`."""
+    per_day = f"{length(term['max_per_day_seconds'])} a day" if term.get("max_per_day_seconds") else ""
+    parts = (stages(term.get("stages", [])) or "at once", per_day, plain(term.get("hours")))
+    return ", ".join(part for part in parts if part)
 
 
 def requests(items: Sequence[Json], paint: Paint = colourless) -> str:
@@ -122,12 +129,19 @@ def requests(items: Sequence[Json], paint: Paint = colourless) -> str:
             str(item.get("role", "")),
             str(item.get("requester", "")),
             length(item.get("duration_seconds")),
-            str(item.get("ends_at") or item.get("created_at") or ""),
+            _when(item),
             quoted(item.get("reason")),
         )
         for item in items
     ]
-    return columns(("ID", "STATE", "ROLE", "WHO", "FOR", "ENDS/ASKED", "REASON"), rows, paint, state=1)
+    return columns(("ID", "STATE", "ROLE", "WHO", "FOR", "WHEN", "REASON"), rows, paint, state=1)
+
+
+def _when(item: Json) -> str:
+    """When it begins where that is to come, else when it ends or ended, else when it was asked for."""
+    if item.get("starts_at") and item.get("state") in ("pending", "scheduled"):
+        return f"from {item['starts_at']}"
+    return f"until {item['ends_at']}" if item.get("ends_at") else f"asked {item.get('created_at', '')}"
 
 
 def request(item: Json, paint: Paint = colourless) -> str:

@@ -201,7 +201,7 @@ def test_each_later_link_that_ends_takes_one_read_more(hub: Hub) -> None:
     base = in_use(hub)
     extending.extend(hub.world, CAROL, more_of(base), None)
     calls = counted(hub, lambda: revoking.revoke(hub.world, FRANK, base.id, comment="no more"))
-    assert calls == {READ: 2, WRITE: 2, STS: 1, "PutRolePolicy": 1}
+    assert calls == {READ: 2, WRITE: 2, STS: 1, "PutRolePolicy": 1, "ListRolePolicies": 1, "GetRolePolicy": 1}
     other = asking.ask(hub.world, CAROL, an_ask(), None).request
     deciding.approve(hub.world, FRANK, other.id, comment=None, duration=None)
     first = extending.extend(hub.world, CAROL, more_of(other), None).request

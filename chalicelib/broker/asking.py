@@ -109,8 +109,10 @@ def dry_run(world: World, principal: Principal, wish: Ask, base: Request | None 
 
 def _why(catalogue: Catalogue, principal: Principal, wish: Ask, judged: _Judged, now: datetime) -> tuple[str, ...]:
     if judged.emergency:
+        a_day = catalogue.quotas.break_glass_per_day
         return (
-            f"{judged.rule!r} lets you break the glass up to {spoken(judged.max_duration)}; it is reviewed afterwards.",
+            f"{judged.rule!r} lets you break the glass up to {spoken(judged.max_duration)}, {a_day} times a day (UTC) "
+            "at most; it is reviewed afterwards.",
         )
     told = explain(catalogue, principal, _terms(wish, judged.link), wish.starts_at or now)
     return tuple(considered.why for considered in told if considered.rule.who.includes(principal))

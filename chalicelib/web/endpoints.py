@@ -360,7 +360,7 @@ ENDPOINTS = (
         view=escalate,
         body=bodies.EscalateBody,
         answers={200: (views.RequestView,)},
-        refuses=(NotFound, NotYours, NotEligible, NotPending, ReviewOverdue, TooLong, ChangedMeanwhile),
+        refuses=(NotFound, NotYours, NotEligible, NotPending, QuotaUsed, ReviewOverdue, TooLong, ChangedMeanwhile),
     ),
     Endpoint(
         method="POST",

@@ -291,7 +291,7 @@ def test_what_is_over_tells_what_went_on_from_it_to_whoever_would_use_extend_ret
         lambda: ending.give_back(stage.world, CAROL, base.id),
         lambda: revoke(stage, base),
     ):
-        with pytest.raises(NotActive, match=f"is ended: .*It was extended by {extension.id}."):
+        with pytest.raises(NotActive, match=f"ended.*It was extended by {extension.id}."):
             act()
 
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from chalicelib.broker import deciding, ending, lending
+from chalicelib.broker import asking, deciding, ending, lending
 from chalicelib.core.hours import DAYS, Hours
 from chalicelib.core.life import State, Window
 from chalicelib.core.refusals import NotActive, NotEligible
@@ -55,6 +55,38 @@ def test_outside_of_its_hours_nothing_is_lent_and_the_refusal_names_them() -> No
     stage.now = OPENING
     assert stage.lent(request, ALICE)
     assert wall(stage) == "2031-03-06T17:00:00Z"
+
+
+@pytest.mark.parametrize(("starts_in", "told"), [(17 * HOUR, True), (18 * HOUR, False)])
+def test_and_where_the_access_is_over_before_they_open_next_that_is_said(starts_in: timedelta, told: bool) -> None:
+    stage = in_office_hours()
+    request = stage.asked(ALICE, an_ask("sandbox-admin", 2 * HOUR, starts_at=NOW + starts_in))
+    stage.now = NOW + starts_in
+    with pytest.raises(NotActive, match="next from 2031-03-06T07:00:00Z") as refusal:
+        stage.lent(request, ALICE)
+    assert ("too late for this request: ask again" in refusal.value.detail) is told
+
+
+def test_a_dry_run_says_when_a_rule_lends_by_the_start_that_is_asked_for_or_by_now() -> None:
+    stage = in_office_hours()
+    for wish, when in [
+        (SANDBOX, "until 2031-03-05T17:00:00Z."),
+        (an_ask("sandbox-admin", starts_at=CLOSING), "next from 2031-03-06T07:00:00Z."),
+        (an_ask("sandbox-admin", starts_at=OPENING), "until 2031-03-06T17:00:00Z."),
+    ]:
+        dry = asking.dry_run(stage.world, ALICE, wish)
+        assert dry.would == "auto-approved"
+        assert any(f"in its hours only, {OFFICE}: {when}" in why for why in dry.why)
+
+
+def test_a_dry_run_says_that_the_catalogue_is_frozen_but_to_those_whom_that_does_not_stop() -> None:
+    stage = Stage(catalogue=FROZEN)
+    for who, wish in ((ALICE, SANDBOX), (CAROL, an_ask())):
+        assert all("The catalogue is frozen" in why for why in asking.dry_run(stage.world, who, wish).why)
+    fire = an_ask(reason="payments are down for everybody", break_glass=True)
+    [why] = asking.dry_run(stage.world, CAROL, fire).why
+    assert "frozen" not in why
+    assert "5 times a day (UTC) at most" in why
 
 
 def test_at_the_closing_second_it_is_over_and_asking_stays_possible() -> None:

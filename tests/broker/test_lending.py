@@ -1,6 +1,7 @@
 """Lending: on the record first, then lent, and handed out only once that is on the record too."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -175,7 +176,7 @@ def test_nobody_else_fetches_the_credentials_not_even_who_approved() -> None:
 
 def test_before_the_approval_there_is_nothing_to_fetch() -> None:
     stage = Stage()
-    with pytest.raises(NotActive, match="approved"):
+    with pytest.raises(NotActive, match="not approved yet: rule 'sre administer payments' asks for 1 more"):
         stage.lent(stage.asked())
 
 
@@ -183,7 +184,7 @@ def test_an_approval_that_is_not_used_within_eight_hours_has_lapsed() -> None:
     stage = Stage()
     request = stage.approved()
     stage.pass_time(8 * HOUR)
-    with pytest.raises(NotActive, match="lapsed"):
+    with pytest.raises(NotActive, match="not used by 2031-03-05T20:00:00Z and has lapsed"):
         stage.lent(request)
 
 
@@ -214,6 +215,22 @@ def test_given_the_requester_left_the_group_since_then_nothing_is_lent() -> None
         stage.lent(request, now_in(CAROL, "engineering"))
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"require_mfa": True}, f"Rule '{RULE}' asks for a second factor"),
+        ({"ticket": "INC-[0-9]+"}, f"rule '{RULE}' asks for a ticket of the form INC-[0-9]+"),
+        ({"roles": ("nothing",)}, "no rule gives it to you"),
+    ],
+)
+def test_what_todays_rule_asks_for_besides_is_named_with_it(change, told: str) -> None:
+    stage = Stage()
+    request = stage.approved()
+    stage.catalogue = with_rules((RULE, change))
+    with pytest.raises(NotEligible, match=re.escape(told)):
+        stage.lent(request, replace(CAROL, mfa="require_mfa" not in change))
+
+
 def test_given_the_requester_came_under_a_deny_since_then_nothing_is_lent() -> None:
     stage = Stage()
     request = stage.approved()
@@ -225,7 +242,7 @@ def test_given_the_rule_wants_more_approvals_by_now_then_nothing_is_lent() -> No
     stage = Stage()
     request = stage.approved()
     stage.catalogue = with_rules((RULE, {"stages": (RuleStage(2, Who(groups=frozenset({"sre-leads"}))),)}))
-    with pytest.raises(NotEligible):
+    with pytest.raises(NotEligible, match=f"Rule '{RULE}' asks for 1 approval by now that this request was not given"):
         stage.lent(request)
 
 
@@ -237,7 +254,7 @@ def test_given_the_rule_allows_less_by_now_then_the_access_ends_that_much_earlie
     stage.pass_time(HOUR)
     assert stage.lent(request, ALICE).expiration == NOW + 2 * HOUR
     stage.pass_time(HOUR)
-    with pytest.raises(NotActive, match="allows less"):
+    with pytest.raises(NotActive, match="allows less than it did, 2 h: this access ended at 2031-03-05T14:00:00Z"):
         stage.lent(request, ALICE)
 
 
@@ -497,7 +514,7 @@ def test_a_role_that_logs_in_elsewhere_lends_nothing_that_todays_rule_cuts_too_s
     request = stage.approved()
     cut = with_rules((RULE, {"max_duration": 2 * MINUTE}))
     stage.catalogue = replace(cut, roles=with_role("payments-admin", identity_use=True).roles)
-    with pytest.raises(NotEligible, match="too little"):
+    with pytest.raises(NotEligible, match=f"Rule '{RULE}' leaves too little today: .* 15 min at least"):
         stage.lent(request)
     assert stage.lender.plans == []
 

@@ -90,6 +90,17 @@ class TestRequest:
         assert server.asked[0].body["reason"] == "rotate the key"
         assert server.asked[0].body["ticket"] == "OPS-1"
 
+    def test_a_start_is_sent_as_it_was_written_and_told_with_what_to_do_then(self, daypass, server):
+        begins = "2026-12-01T09:00:00+01:00"
+        server.answers["POST", "/v1/requests"] = Said(
+            201, a_request(state="scheduled", starts_at="2026-12-01T08:00:00Z")
+        )
+        ran = daypass("request", "payments-admin", "1h", "the", "release", "--starts-at", begins)
+        assert server.asked[0].body["starts_at"] == begins
+        assert f"It is yours from 2026-12-01T08:00:00Z on: daypass credentials {ENDING}" in ran.err
+        daypass("request", "payments-admin", "1h", "the release", "--starts-at", begins, "--dry-run")
+        assert (server.asked[1].query, server.asked[1].body["starts_at"]) == ({"dry_run": "true"}, begins)
+
     def test_a_scope_takes_parameters(self, daypass, server):
         daypass("request", "data-export", "1h", "why", "--scope", "one-bucket", "--param", "bucket=a=b")
         assert server.asked[0].body["scope"] == {"name": "one-bucket", "parameters": {"bucket": "a=b"}}
@@ -314,6 +325,32 @@ class TestSeeing:
         assert "payments-admin  payments-prod (222222222222)  4 h" in out
         assert "1 of groups sre-leads; needs a scope: one-bucket" in out
         assert server.asked[0].query == {"q": "pay", "limit": "50"}
+
+    def test_roles_say_how_much_a_day_and_in_which_hours(self, daypass, server):
+        free = {"rule": "r", "max_duration_seconds": 7200, "stages": [], "mfa": False, "max_per_day_seconds": 14400}
+        asks = {**free, "stages": a_request()["stages"], "hours": "mon,tue 08:00-18:00 UTC"}
+        del asks["max_per_day_seconds"]
+        item = {"role": "read", "account": "p", "account_id": "2" * 12, "role_arn": "arn", "terms": [free, asks]}
+        server.answers["GET", "/v1/roles"] = Said(body={"items": [item], "next_cursor": None})
+        told = "at once, 4 h a day or 1 of groups sre-leads, mon,tue 08:00-18:00 UTC"
+        assert daypass("roles").out.splitlines()[1].endswith(told)
+
+    @pytest.mark.parametrize(
+        ("changed", "when"),
+        [
+            ({}, "asked 2026-11-23T12:00:00Z"),
+            ({"state": "scheduled"}, "from 2026-12-01T08:00:00Z"),
+            ({"state": "pending"}, "from 2026-12-01T08:00:00Z"),
+            ({"state": "active"}, "until 2026-12-01T09:00:00Z"),
+            ({"state": "ended"}, "until 2026-12-01T09:00:00Z"),
+        ],
+    )
+    def test_a_list_says_when_what_is_scheduled_begins_and_when_all_else_ends(self, daypass, known, changed, when):
+        window = {"starts_at": "2026-12-01T08:00:00Z", "ends_at": "2026-12-01T09:00:00Z"} if changed else {}
+        known(**changed, **window)
+        assert when in daypass("list").out
+        shown = daypass("show", ENDING).out
+        assert all(instant in shown for instant in window.values())
 
     def test_whoami(self, daypass, server):
         me = {"id": "carol@example.com", "kind": "human", "groups": ["oncall", "sre"], "issuer": "people", "mfa": True}

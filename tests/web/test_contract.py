@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from chalicelib.core.hours import Hours
+from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Covers
 from chalicelib.web.problems import STATUS
@@ -500,6 +501,29 @@ def test_a_freeze_is_a_403_and_what_is_outside_of_its_hours_a_409() -> None:
         assert (answer.status, answer.slug) == (403, "not-eligible")
         assert answer.json["detail"].startswith("The catalogue is frozen: ")
     assert api.call("POST", "/v1/requests", ASK).status == 201
+
+
+def test_what_a_day_has_no_room_for_is_a_409_that_says_what_is_left_and_roles_tell_the_limit() -> None:
+    api = Api()
+    a_day = {"max_duration": HOUR, "max_per_day": 2 * HOUR}
+    api.stage.catalogue = replace(
+        with_rules(("engineers administer the sandbox", a_day)), quotas=Quotas(open_requests=4, break_glass_per_day=1)
+    )
+    [_, sandbox] = api.call("GET", "/v1/roles?q=a", who=ALICE).json["items"][-2:]
+    assert sandbox["terms"][0]["max_per_day_seconds"] == 7200
+    for _ in range(2):
+        assert api.call("POST", "/v1/credentials", SANDBOX, who=ALICE).status == 200
+    for address in ("/v1/credentials", "/v1/requests"):
+        used = api.call("POST", address, SANDBOX, who=ALICE)
+        assert (used.status, used.slug) == (409, "quota-used")
+        assert "1 h asked, 0 s left on 2031-03-05 (UTC) of 2 h a day" in used.json["detail"]
+    fire = {**ASK, "reason": "payments are down for everybody", "break_glass": True}
+    assert api.call("POST", "/v1/credentials", fire).status == 200
+    again = api.call("POST", "/v1/credentials", fire)
+    assert (again.status, again.slug) == (409, "quota-used")
+    pending = asked(api)
+    burning = api.call("POST", f"/v1/requests/{pending}/escalate", {"reason": "payments are down for everybody"})
+    assert (burning.status, burning.slug) == (409, "quota-used")
 
 
 def test_what_lapsed_is_reported_by_the_clock_alone() -> None:
