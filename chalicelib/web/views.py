@@ -476,7 +476,7 @@ class ProblemField(Out):
 
 
 class Problem(Out):
-    """RFC 9457. `type` is `urn:daypass:problem:<slug>`; `code` is STS's own where STS refused."""
+    """RFC 9457. `type` is `urn:daypass:problem:<slug>`; `code` is AWS's own where it refused to lend."""
 
     type: str
     title: str

@@ -19,8 +19,11 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 
-from daypass.local import tour
+from daypass.local import example, tour
+from daypass.local.embedded_aws import HUB_ACCOUNT
 from daypass.local.folder import Folder, Stage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,6 +143,29 @@ def test_a_person_is_who_the_token_says(local):
     assert (
         local.asked("/v1/me", token=local.token("robot"))[1]["id"] == "local-cluster/system:serviceaccount:ci:deployer"
     )
+
+
+def test_the_provider_publishes_what_verifies_its_keys_signatures_and_what_the_operators_command_would(local, tmp_path):
+    hub = {"AWS_ACCESS_KEY_ID": HUB_ACCOUNT, "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL": local.stage.aws}
+    catalogue = str(local.stage.folder.catalogue)
+    publish = ("issuer", "publish", catalogue, "--to", str(tmp_path), "--local", "--hub-account", HUB_ACCOUNT)
+    assert _told(*publish, **hub).returncode == 0
+    provider = "/local/issuers/provider"
+    discovery = local.asked(f"{provider}/.well-known/openid-configuration")[1]
+    assert discovery["issuer"] == local.stage.api + provider
+    [key] = local.asked(discovery["jwks_uri"].removeprefix(local.stage.api))[1]["keys"]
+    assert json.loads((tmp_path / ".well-known" / "jwks.json").read_text()) == {"keys": [key]}
+    kms = example.kms_of_the_hub(local.stage.aws)
+    signature = kms.sign(
+        KeyId=example.provider_key(local.stage.aws), Message=b"x", SigningAlgorithm="RSASSA_PKCS1_V1_5_SHA_256"
+    )["Signature"]
+    public: Any = jwt.PyJWK(key).key
+    public.verify(signature, b"x", PKCS1v15(), SHA256())
+
+
+def test_the_local_catalogue_passes_the_operators_check(local):
+    checked = _told("check", str(local.stage.folder.catalogue), "--local", "--hub-account", HUB_ACCOUNT)
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
 def test_the_whole_way_gives_credentials_of_the_broker_alone(local):
