@@ -14,7 +14,8 @@ One table, six kinds of items. A request, its history and its sessions share a p
     get                            GetItem of `request`
     story                          one Query, backwards from `request` over the sessions
     events                         one Query, forwards over `event#`
-    submit, commit                 one TransactWriteItems
+    submit, commit                 one TransactWriteItems, of however many requests
+    claimed                        GetItem of `claim`
     by_requester                   index by_requester: requester_id, id; backwards
     everything                     index by_creation: shard, id; backwards, 4 shards
     waiting, due                   index by_due: shard, <due>#<id>; forwards, 4 shards; only requests whose clock runs
