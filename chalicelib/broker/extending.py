@@ -34,7 +34,7 @@ def extend(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | 
         try:
             base, whole = _base(world, principal, wish, now)
             change = asking.opening(world, principal, whole, now, used_up, base)
-        except Unavailable:
+        except Unavailable:  # an outage is no answer to look behind
             raise
         except Refusal:
             # What was done by the same key before may be the very reason of the refusal.
@@ -64,7 +64,8 @@ def _base(world: World, principal: Principal, wish: Ask, now: datetime) -> tuple
         raise refusal
     by = next(later(world, base), None)
     if by is not None and (state := by.state(now)) in OPEN:
-        raise AlreadyExtended(f"Request {base.id} is extended by {by.id} already, which is {state}: extend that one.")
+        instead = "extend that one while it is ready or active"
+        raise AlreadyExtended(f"Request {base.id} is extended by {by.id} already, which is {state}: {instead}.")
     return base, extension.completed(wish, base)
 
 
