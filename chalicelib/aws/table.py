@@ -17,14 +17,10 @@ One table, seven kinds of items. A request, its history and its sessions share a
     get                            GetItem of `request`
     story                          one Query, backwards from `request` over the sessions
     events                         one Query, forwards over `event#`
-<<<<<<< HEAD
-    submit, commit, restore,       one TransactWriteItems
+    submit, commit, restore,       one TransactWriteItems, of however many requests
       set_aside
-    what was set aside             one Query, forwards over `aside`; for people
-=======
-    submit, commit                 one TransactWriteItems, of however many requests
     claimed                        GetItem of `claim`
->>>>>>> extension
+    what was set aside             one Query, forwards over `aside`; for people
     by_requester                   index by_requester: requester_id, id; backwards
     everything                     index by_creation: shard, id; backwards, 4 shards
     waiting, due                   index by_due: shard, <due>#<id>; forwards, 4 shards; only requests whose clock runs
