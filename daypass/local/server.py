@@ -21,6 +21,7 @@ from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, CustomLocalChalice, LocalChalice, LocalDevServer, ThreadedHTTPServer
 
+from chalicelib import wiring
 from chalicelib.aws.table import Table, create
 from chalicelib.core.catalogue_file import read_catalogue
 from daypass.local import example, issuers
@@ -63,7 +64,7 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
             try:
                 _await_health(stage)
-                with told(say), sweeping(_sweep):
+                with told(say), sweeping(wiring.sweep):
                     yield stage
             finally:
                 server.shutdown()
@@ -112,13 +113,6 @@ endpoint_url = {aws}
 def _become(environment: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
-
-
-def _sweep() -> None:
-    # Imported with the app and not before it: the log writes where standard output led when it was imported.
-    from chalicelib import wiring
-
-    wiring.sweep()
 
 
 def _furnish(stage: Stage) -> None:
