@@ -290,7 +290,9 @@ def claim_of(principal: Principal, wish: Ask, key: IdempotencyKey | None, now: d
 
 
 def _body_hash(wish: Ask) -> str:
-    scope: Detail = [wish.scope.name, dict(wish.scope.parameters)] if wish.scope else ""
+    # Pairs, not an object: nobody has looked at the names of parameters yet, and a history's keys are ASCII.
+    pairs: Detail = [[name, value] for name, value in sorted(wish.scope.parameters.items())] if wish.scope else []
+    scope: Detail = [wish.scope.name, pairs] if wish.scope else ""
     parts: Detail = [
         wish.role,
         int(wish.duration.total_seconds()),

@@ -16,7 +16,7 @@ from chalicelib.broker import emergency, ending, lending, revoking, sweeping
 from chalicelib.broker.draining import SETTLES, WITHIN, Drained, Outcome, drain
 from chalicelib.broker.ports import World
 from chalicelib.core.quotas import Quotas
-from chalicelib.core.refusals import NotFound, ReviewOverdue, StsRefused, TooManyOpen, Unavailable
+from chalicelib.core.refusals import NotFound, QuotaUsed, ReviewOverdue, StsRefused, TooManyOpen, Unavailable
 from chalicelib.core.request import SessionStatus, Verdict
 from tests.broker.test_faults import Crash, Fault, Wire
 from tests.broker.test_outage import FIRE, KEY, broken, burning
@@ -224,6 +224,19 @@ def test_neither_a_full_quota_nor_an_overdue_review_keeps_it_out_and_it_counts_i
             stage.asked()
     with pytest.raises(TooManyOpen):
         stage.asked()
+
+
+def test_it_counts_on_its_day_although_that_day_had_no_room_left() -> None:
+    stage, queue = burning(off=False)
+    stage.catalogue = replace(stage.catalogue, quotas=Quotas(break_glass_per_day=1))
+    broken(stage)
+    stage.requests.off = True
+    broken(stage)
+    back(stage)
+    assert drained(stage, queue) == [Outcome.WRITTEN] * 2
+    assert list(stage.requests.used.values()) == [2]
+    with pytest.raises(QuotaUsed, match="2 emergencies opened"):
+        broken(stage)
 
 
 def test_an_emergency_that_is_over_by_then_is_announced_as_ended() -> None:

@@ -408,6 +408,13 @@ def test_what_the_base_says_is_refused_by_the_fields_name(changed: dict[str, Any
     assert stage.request(base.id) == base
 
 
+def test_a_parameter_is_refused_whatever_its_name_also_with_a_key() -> None:
+    stage = Stage()
+    base = active(stage)
+    with pytest.raises(Invalid, match="scope: it is its base's"):
+        stage.extended(base, key="k-1", scope=ScopeChoice("one-bucket", {"größe": "1"}))
+
+
 def test_the_bases_own_role_may_be_said() -> None:
     stage = Stage()
     assert stage.extended(active(stage), role="payments-admin")
