@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
 
@@ -49,3 +49,9 @@ def hurried_iam_client(session: Session, region: str, credentials: CredentialsTy
             aws_session_token=credentials["SessionToken"],
         ),
     )
+
+
+def patient_client(session: Session, service: str, region: str) -> Any:
+    """A client for what nobody waits for: at worst three tries of 6 s. `AWS_ENDPOINT_URL` is botocore's to obey."""
+    config = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+    return session.create_client(service, region_name=region, config=config)

@@ -1,11 +1,12 @@
-"""Requests in DynamoDB: the only module that knows the table.
+"""Requests in DynamoDB, and the table that all kinds of items share.
 
-One table, six kinds of items. A request, its history and its sessions share a partition: one Query tells the story.
+One table, seven kinds of items. A request, its history and its sessions share a partition: one Query tells the story.
 
     kind      pk                   sk                     holds
     request   request#<id>         request                the request
     event     request#<id>         event#<seq, 10 digits> one line of its history
     session   request#<id>         issuance#<session id>  one issuance, without its secrets
+    message   request#<id>         told#<place>           what a place was told of it (`messages.py`)
     claim     claim#<SHA-256>      claim                  one use of an Idempotency-Key; `until` is the TTL attribute
     quota     principal#<id>       quota                  the set of the ids of a principal's open requests
     emergen.  principal#<id>       emergencies            those that wait for their review, and when the first is due
@@ -90,7 +91,7 @@ _OUTAGES = frozenset(
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def answering() -> Iterator[None]:
     """Unavailable where the table does not answer or cannot keep up. Everything else is a bug and passes."""
     try:
         yield
@@ -144,26 +145,30 @@ class Table:
         )
         self._name = name
         self._connection = _bound(Item, {"Meta": meta})._get_connection()
-        ours = {"Meta": meta, "_connection": self._connection}
-        self._requests = _bound(RequestItem, ours)
-        self._events = _bound(EventItem, ours)
-        self._sessions = _bound(SessionItem, ours)
-        self._claims = _bound(ClaimItem, ours)
-        self._quotas = _bound(QuotaItem, ours)
-        self._emergencies = _bound(EmergenciesItem, ours)
+        self._ours = {"Meta": meta, "_connection": self._connection}
+        self._requests = self.model(RequestItem)
+        self._events = self.model(EventItem)
+        self._sessions = self.model(SessionItem)
+        self._claims = self.model(ClaimItem)
+        self._quotas = self.model(QuotaItem)
+        self._emergencies = self.model(EmergenciesItem)
         self._sleep = sleep
         # PynamoDB keeps a session per thread and one client for all. Making the client now settles which session it is.
         self.client = cast("DynamoDBClient", self._connection.connection.client)
         self.session: BotocoreSession = self._connection.connection.session
 
-    @_answering()
+    def model(self, kind: type[K]) -> type[K]:
+        """The items of a kind, in this table."""
+        return _bound(kind, self._ours)
+
+    @answering()
     def get(self, request_id: str) -> Request | None:
         try:
             return self._requests.get(request_key(request_id), "request", consistent_read=True).read()
         except self._requests.DoesNotExist:
             return None
 
-    @_answering()
+    @answering()
     def story(self, request_id: str) -> tuple[Request, tuple[Session, ...]] | None:
         answer = self._connection.query(
             request_key(request_id),
@@ -178,7 +183,7 @@ class Table:
         request = self._requests.from_raw_data(first).read()
         return request, tuple(self._sessions.from_raw_data(each).read() for each in reversed(sessions))
 
-    @_answering()
+    @answering()
     def events(self, request_id: str, *, after: int, limit: int) -> Page[Event]:
         found = self._events.query(
             request_key(request_id),
@@ -194,21 +199,21 @@ class Table:
     def everything(self, *, after: str | None, limit: int) -> Page[Request]:
         return self._newest("by_creation", SHARDS, after, limit)
 
-    @_answering()
+    @answering()
     def waiting(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
         # `$` is the character after `#`: this is past every request that is due at `now` itself.
         start = max(after or "", f"{stamp(now)}$")
         found = self._queries("by_due", SHARDS, RequestItem.due > start, limit, forward=True)
         return _page(sorted(found, key=_due), limit, _due)
 
-    @_answering()
+    @answering()
     def due(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
         # A space comes before all that a position could go on with, `0` before every year.
         start = f"{after} " if after else "0"
         found = self._queries("by_due", SHARDS, RequestItem.due.between(start, f"{stamp(now)}$"), limit, forward=True)
         return _page(sorted(found, key=_due), limit, _due)
 
-    @_answering()
+    @answering()
     def _newest(self, index: str, partitions: Iterable[str], after: str | None, limit: int) -> Page[Request]:
         older = RequestItem.id < after if after else None
         found = self._queries(index, partitions, older, limit, forward=False)
@@ -226,7 +231,7 @@ class Table:
             )
         ]
 
-    @_answering()
+    @answering()
     def commit(self, change: Change) -> None:
         if change.before is None:
             raise ValueError("a new request is submitted, not committed")
@@ -243,14 +248,14 @@ class Table:
         emergency = self._emergency(change)
         for _ in range(_QUOTA_ROUNDS):
             try:
-                return self._transact([*writes, *emergency])
+                return self.transact([*writes, *emergency])
             except Cancelled as cancelled:
                 if set(cancelled.stored) != {"emergencies"}:
                     raise Stale from cancelled
                 emergency = self._emergency(change, cancelled)
         raise Unavailable("Too many emergencies of the same person at once: nothing was stored.")
 
-    @_answering()
+    @answering()
     def submit(self, change: Change, *, claim: Claim | None, max_open: int, now: datetime) -> None:
         """max_open: 1 to 100."""
         request = change.after
@@ -263,7 +268,7 @@ class Table:
         emergency = self._emergency(change)
         for _ in range(_QUOTA_ROUNDS):
             try:
-                return self._transact([*writes, quota, *emergency])
+                return self.transact([*writes, quota, *emergency])
             except Cancelled as cancelled:
                 listed = self._listed(cancelled)
                 if "emergencies" in cancelled.stored:
@@ -343,7 +348,7 @@ class Table:
                 actions = (unreviewed.remove(), due.remove())
             unchanged = unreviewed == waiting if waiting else unreviewed.does_not_exist()
             try:
-                return self._transact([*writes, self._emergencies_write(request, actions, unchanged)])
+                return self.transact([*writes, self._emergencies_write(request, actions, unchanged)])
             except Cancelled as cancelled:
                 if set(cancelled.stored) != {"emergencies"}:
                     raise Stale from cancelled
@@ -364,7 +369,8 @@ class Table:
         item = self._quotas.of(request.requester.id)
         return Write(item, condition, (action, Item.kind.set(item.kind), Item.schema.set(SCHEMA)))
 
-    def _transact(self, writes: Sequence[Write]) -> None:
+    def transact(self, writes: Sequence[Write]) -> None:
+        """All of the writes or none. Raises Cancelled, and Unavailable inside `answering`."""
         transaction.commit(writes, self._connection.connection, self._sleep)
 
 

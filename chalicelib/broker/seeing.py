@@ -72,10 +72,14 @@ def history(world: World, principal: Principal, request_id: str, *, after: int, 
 
 
 def current(world: World, request: Request) -> Request:
+    return as_shown(world.catalogue(), request)
+
+
+def as_shown(catalogue: Catalogue, request: Request) -> Request:
     """The request as it is shown: while it waits, with the rule that lacks the fewest approvals today."""
     if request.status is not Status.PENDING:
         return request
-    rules = admitting_today(world.catalogue(), request)
+    rules = admitting_today(catalogue, request)
     return request if not rules else with_nearest(request, rules)
 
 

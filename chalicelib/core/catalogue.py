@@ -148,8 +148,24 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Who hears in Slack of what a rule decides.
+
+    slack: channels, by `#name` or id. direct: in person, those whom the rule names by id, and the requester once
+    somebody answered. remind_after: how long a request may wait before those who may approve it are reminded, once.
+    """
+
+    slack: tuple[str, ...] = ()
+    direct: bool = False
+    remind_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakGlass:
-    """Access now, approval never, review afterwards. Its `who` replaces the rule's; mfa: a second factor is wanted."""
+    """Access now, approval never, review afterwards. Its `who` replaces the rule's; mfa: a second factor is wanted.
+
+    notify: who hears of it beside those who hear of all that the rule decides.
+    """
 
     who: Who
     max_duration: timedelta
@@ -157,6 +173,7 @@ class BreakGlass:
     review_within: timedelta
     require_mfa: bool = True
     require_ticket: bool = False
+    notify: Notify = Notify()
 
 
 class Effect(StrEnum):
@@ -170,6 +187,7 @@ class Rule:
 
     ticket: the regular expression a ticket must match in full; None where none is asked for.
     hours: when it lends; None where always.
+    notify: who hears of it.
     """
 
     name: str
@@ -182,6 +200,7 @@ class Rule:
     ticket: str | None = None
     break_glass: BreakGlass | None = None
     hours: Hours | None = None
+    notify: Notify = Notify()
 
     def covers(self, role: str) -> bool:
         return any(glob(pattern).fullmatch(role) for pattern in self.roles)
@@ -287,6 +306,14 @@ class Catalogue:
             for rule in self._emergencies
             if rule.break_glass and rule.covers(role) and rule.break_glass.who.includes(principal)
         )
+
+    def rule(self, name: str) -> Rule | None:
+        """The rule of that name; None where the file has none any more."""
+        return self._named.get(name)
+
+    @cached_property
+    def _named(self) -> Mapping[str, Rule]:
+        return {rule.name: rule for rule in self.rules}
 
     def rules_about(self, role: str) -> tuple[Rule, ...]:
         """Every rule that covers the role, whoever it is for, in the file's order. Its cost follows all rules."""

@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 
-from chalicelib.core.catalogue import BreakGlass, Effect, Rule, Stage, glob, literal_prefix
+from chalicelib.core.catalogue import BreakGlass, Effect, Notify, Rule, Stage, glob, literal_prefix
 from chalicelib.core.catalogue_file.hours import read_hours
 from chalicelib.core.catalogue_file.mistakes import Say, entry, length, regular_expression
+from chalicelib.core.catalogue_file.notify import read_notify
 from chalicelib.core.catalogue_file.people import People
 from chalicelib.core.catalogue_file.shape import BreakGlassShape, RuleShape, StageShape
 
@@ -61,7 +62,7 @@ def _rule(shape: RuleShape, place: str, people: People, names: RoleNames, say: S
     rule = Rule(name=shape.name, who=people.who(shape.who, f"{place}.who", say), roles=shape.roles)
     if shape.effect == "allow":
         return _with_terms(rule, shape, place, people, say)
-    for term in ("max_duration", "approvals", "require", "break_glass", "hours"):
+    for term in ("max_duration", "approvals", "require", "break_glass", "hours", "notify"):
         if getattr(shape, term) is not None:
             say(f"{place}.{term}", "a deny has only name, who and roles")
     return replace(rule, effect=Effect.DENY)
@@ -83,7 +84,16 @@ def _with_terms(rule: Rule, shape: RuleShape, place: str, people: People, say: S
         ticket=regular_expression(ticket, f"{place}.require.ticket", say) if ticket else None,
         break_glass=_break_glass(glass, f"{place}.break_glass", people, say) if glass else None,
         hours=read_hours(shape.hours, f"{place}.hours", say) if shape.hours else None,
+        notify=_notify(shape, place, say),
     )
+
+
+def _notify(shape: RuleShape, place: str, say: Say) -> Notify:
+    if shape.notify is None:
+        return Notify()
+    if shape.notify.remind_after is not None and not shape.approvals:
+        say(f"{place}.notify.remind_after", "there is nobody to remind: no approval is due")
+    return read_notify(shape.notify, f"{place}.notify", say)
 
 
 def _stage(shape: StageShape, place: str, people: People, say: Say) -> Stage:
@@ -104,7 +114,16 @@ def _break_glass(shape: BreakGlassShape, place: str, people: People, say: Say) -
         ),
         require_mfa=shape.mfa,
         require_ticket=shape.ticket,
+        notify=_notify_of_emergency(shape, f"{place}.notify", say),
     )
+
+
+def _notify_of_emergency(shape: BreakGlassShape, place: str, say: Say) -> Notify:
+    if shape.notify is None:
+        return Notify()
+    if shape.notify.remind_after is not None:
+        say(f"{place}.remind_after", "an emergency waits for nobody: leave it out")
+    return read_notify(shape.notify, place, say)
 
 
 def _window(text: str | None, place: str, say: Say) -> timedelta:
@@ -117,7 +136,7 @@ def _say_repeated(rules: dict[str, Rule], say: Say) -> None:
     for place, rule in rules.items():
         if (first := by_name.setdefault(rule.name, place)) != place:
             say(f"{place}.name", f"is the name of {first}")
-        terms = replace(rule, name="", roles=tuple(sorted(set(rule.roles))))
+        terms = replace(rule, name="", roles=tuple(sorted(set(rule.roles))), notify=Notify())
         if (first := by_terms.setdefault(terms, place)) != place:
             say(place, f"says nothing new: {first} has the same who, roles and terms")
 

@@ -73,6 +73,12 @@ class RequireShape(Shape):
     ticket: Text | None = None
 
 
+class NotifyShape(Shape):
+    slack: Texts = ()
+    direct: bool = False
+    remind_after: Text | None = None
+
+
 class BreakGlassShape(Shape):
     who: WhoShape
     max_duration: Text
@@ -80,6 +86,7 @@ class BreakGlassShape(Shape):
     review_within: Text
     mfa: bool = True
     ticket: bool = False
+    notify: NotifyShape | None = None
 
 
 class HoursShape(Shape):
@@ -99,6 +106,7 @@ class RuleShape(Shape):
     require: RequireShape | None = None
     break_glass: BreakGlassShape | None = None
     hours: HoursShape | None = None
+    notify: NotifyShape | None = None
 
 
 class ExampleWhoShape(Shape):
@@ -134,7 +142,7 @@ class FileShape(Shape):
 
 
 _NOT_YET = frozenset(
-    {"extensions", "notify", "max_per_day", "directories", "organization"}
+    {"extensions", "max_per_day", "directories", "organization"}
 )  # designed, not built: passing over `max_per_day` would give access
 
 _SENTENCES = {
