@@ -15,8 +15,8 @@ from botocore.session import Session
 from chalicelib.aws.bus import MOST_BYTES, DeadLetterQueue, EventBus, Topic
 from chalicelib.core.refusals import Unavailable
 from chalicelib.outbox.ports import Bus, Entry, NotTaken, Page, Pager
-from daypass.local.embedded_aws import EmbeddedAws
-from daypass.local.example import HUB_ACCOUNT, REGION, root
+from daypass.local.embedded_aws import HUB_ACCOUNT, EmbeddedAws
+from daypass.local.example import REGION, root
 from tests.builders import NOW
 from tests.outbox.fakes import FakeBus, FakePager
 
@@ -35,7 +35,7 @@ def an_entry(number: int = 1, size: int = 0) -> Entry:
 
 @pytest.fixture
 def clients(embedded_aws: EmbeddedAws) -> Callable[[str], Any]:
-    session = boto3.Session(region_name=REGION)
+    session: Any = boto3.Session(region_name=REGION)
     return lambda service: session.client(service, **root(HUB_ACCOUNT, embedded_aws.url))
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from chalicelib.slack.messages import Rendered, Telling, rendered
 from chalicelib.slack.posting import Posted, SaidNo, Silent, Slack, Throttled, WebApi
 from tests.builders import NOW, a_request
-from tests.slack.workspace import BOT_TOKEN, FakeSlack, Fault, Workspace, serving
+from tests.slack.workspace import BOT_TOKEN, FakeSlack, Fault, Said, Workspace, serving
 
 PLACE = "#sre-approvals"
 CHANNEL = "C0SREAPPROVE"
-BEFORE = datetime.fromtimestamp(1_900_000_000, UTC) - timedelta(hours=1)
+BEFORE = NOW - timedelta(hours=1)
 
 
 @pytest.fixture
@@ -147,11 +147,16 @@ def test_where_nobody_listens_is_no_answer() -> None:
         WebApi(lambda: BOT_TOKEN, "http://127.0.0.1:9/api/").post(PLACE, a_message(), "01K")
 
 
+def chatter(workspace: Workspace, messages: int) -> None:
+    """What others say in the channel afterwards."""
+    workspace.said += [Said(CHANNEL, f"{workspace.clock + 1000 + n:.6f}", "x", []) for n in range(messages)]
+
+
 def test_history_is_read_page_by_page(workspace: Workspace) -> None:
     with serving(workspace) as url:
         slack = WebApi(lambda: BOT_TOKEN, url)
         wanted = slack.post(PLACE, a_message(), "01A")
-        workspace.said += [type(workspace.said[0])(CHANNEL, f"{1_900_001_000 + n:.6f}", "x", []) for n in range(450)]
+        chatter(workspace, 450)
         workspace.calls.clear()
         assert slack.find(PLACE, "01A", BEFORE) == wanted
         assert workspace.calls == ["conversations.list", *["conversations.history"] * 3]
@@ -161,7 +166,7 @@ def test_the_search_has_an_end(workspace: Workspace) -> None:
     with serving(workspace) as url:
         slack = WebApi(lambda: BOT_TOKEN, url)
         slack.post(PLACE, a_message(), "01A")
-        workspace.said += [type(workspace.said[0])(CHANNEL, f"{1_900_001_000 + n:.6f}", "x", []) for n in range(3000)]
+        chatter(workspace, 3000)
         workspace.calls.clear()
         assert slack.find(CHANNEL, "01A", BEFORE) is None
         assert len(workspace.calls) == 5

@@ -17,6 +17,7 @@ from slack_sdk.models.blocks import Block
 
 from chalicelib.slack.messages import Rendered
 from chalicelib.slack.posting import METADATA, Posted, SaidNo, Silent, Throttled
+from tests.builders import NOW
 
 BOT_TOKEN = "xoxb-CANARY-bot-token"
 MOST_CHARACTERS = 11_000
@@ -64,7 +65,7 @@ class Workspace:
     calls: list[str] = field(default_factory=list)
     faults: list[Fault | None] = field(default_factory=list)
     missing_scopes: set[str] = field(default_factory=set)
-    clock: float = 1_900_000_000.0
+    clock: float = NOW.timestamp()
 
     def fail(self, *faults: Fault | None) -> None:
         self.faults = list(faults)
