@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.aws.items import EventItem
+from chalicelib.aws.items import EventItem, request_key
 from chalicelib.outbox.ports import Committed, Unreadable
 
 
@@ -21,10 +21,10 @@ def committed(record: Mapping[str, Any]) -> Committed | None:
             return None
         item = EventItem.from_raw_data(image)
         event = item.read()
-        intact = event.hash == event.computed_hash()
+        intact = event.hash == event.computed_hash() and item.pk == request_key(item.request_id)
         line = Committed(item.request_id, event, record["dynamodb"]["SequenceNumber"])
     except Exception as error:  # whatever it is: the record cannot be read, now or later
         raise Unreadable(f"{type(error).__name__} in a record of the stream") from error
     if not intact:
-        raise Unreadable("an event whose hash is not its own")
+        raise Unreadable("an event whose hash or key is not its own")
     return line

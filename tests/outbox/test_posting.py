@@ -441,7 +441,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("answers", itertools.product(ANSWERS, repeat=3), ids="-".join)
+@pytest.mark.parametrize("answers", list(itertools.product(ANSWERS, repeat=3)), ids="-".join)
 @pytest.mark.parametrize("updates", CALLS)
 def test_given_slack_goes_wrong_again_and_again_then_there_is_one_message_in_the_end(
     updates: bool, answers: tuple[str, ...]
