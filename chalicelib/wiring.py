@@ -33,6 +33,7 @@ from chalicelib.web.routes import Inside
 if TYPE_CHECKING:
     from chalicelib.aws.bus import DeadLetterQueue, EventBus, Topic
     from chalicelib.aws.messages import MessagesTable
+    from chalicelib.core.request import Request
     from chalicelib.outbox.batch import Sink
     from chalicelib.outbox.ports import Message
     from chalicelib.outbox.posting import Desk
@@ -116,12 +117,11 @@ def announce(records: Records) -> dict[str, Any]:
     """Put what the stream's records tell of on the bus, and emergencies on the topic. Returns what Lambda reads."""
     from chalicelib.outbox import announcing, paging
 
-    find = world().requests.get
     sinks: dict[str, Sink] = {}
     if bus := _bus():
-        sinks["bus"] = partial(announcing.announce, bus=bus, find=find, now=_now())
+        sinks["bus"] = partial(announcing.announce, bus=bus, find=_find, now=_now())
     if topic := _topic():
-        sinks["topic"] = partial(paging.page, pager=topic, messages=_messages(), find=find)
+        sinks["topic"] = partial(paging.page, pager=topic, messages=_messages(), find=_find)
     return _handled("announced", records, sinks)
 
 
@@ -221,6 +221,10 @@ def _dead_letters() -> DeadLetterQueue | None:
 
     url = _settings().dead_letters
     return DeadLetterQueue(_table().session, _settings().region, url) if url else None
+
+
+def _find(request_id: str) -> Request | None:
+    return world().requests.get(request_id)
 
 
 @cache
