@@ -12,16 +12,24 @@ from typing import Any
 
 import pytest
 
+from chalicelib.aws.messages import MessagesTable
+from chalicelib.aws.stream import committed
 from chalicelib.broker.ports import Lent, Secret
-from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.catalogue import Catalogue, Notify
 from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.session import SessionPlan
 from chalicelib.identity import bearer
 from chalicelib.identity.keys import Keys
 from chalicelib.log import log
+from chalicelib.outbox.announcing import announce
+from chalicelib.outbox.posting import Desk, post
 from chalicelib.web.gate import Gate
+from daypass.local.embedded_aws import EmbeddedAws
+from tests.aws.test_stream import streamed
 from tests.hub import Hub
 from tests.identity.tokens import Idp
+from tests.outbox.fakes import FakeBus
+from tests.slack.workspace import FakeSlack, Workspace
 from tests.stage import CATALOGUE
 from tests.web.api import SANDBOX, Api
 
@@ -76,8 +84,32 @@ def lines() -> Iterator[list[str]]:
         each.setLevel(level)
 
 
+def announced(hub: Hub, aws: EmbeddedAws) -> dict[str, str]:
+    """All that the table's stream makes the outbox say: on the bus, and to Slack, where every rule tells a channel."""
+    loud = [replace(rule, notify=Notify(slack=("#sre-approvals",))) for rule in CATALOGUE.rules]
+    catalogue = replace(CATALOGUE, rules=tuple(loud))
+    bus, workspace = FakeBus(), Workspace()
+    now = hub.world.now
+    desk = Desk(
+        requests=hub.table,
+        catalogue=lambda: catalogue,
+        now=now,
+        messages=MessagesTable(hub.table),
+        slack=FakeSlack(workspace),
+        people=lambda ids: {},
+        not_told=lambda message, code: None,
+    )
+    committed_lines = [line for record in streamed(aws, hub.table) if (line := committed(record))]
+    assert announce(committed_lines, bus=bus, find=hub.table.get, now=now()).done == len(committed_lines) > 0
+    assert post(committed_lines, desk).done == len(committed_lines)
+    return {
+        "the bus": "\n".join(entry.detail for entry in bus.taken),
+        "Slack": json.dumps([[said.text, said.blocks] for said in workspace.said]),
+    }
+
+
 def test_no_secret_is_found_in_log_table_history_or_answers(
-    hub: Hub, lines: list[str], capfd: pytest.CaptureFixture[str]
+    hub: Hub, embedded_aws: EmbeddedAws, lines: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     idp = Idp()
     token = idp.token(at=datetime.now(UTC))
@@ -124,12 +156,14 @@ def test_no_secret_is_found_in_log_table_history_or_answers(
     assert call("GET", f"/v1/requests/{id}").status == 200
     assert call("GET", "/v1/requests").status == 200
 
+    told = announced(hub, embedded_aws)
     signature = token.rpartition(".")[2]
     everywhere = {
         "the table": json.dumps(hub.table.client.scan(TableName=hub.table._name)["Items"]),
         "the log": "\n".join(lines),
         "the terminal": "".join(capfd.readouterr()),
         "the other answers": "\n".join(answers),
+        **told,
     }
     for place, text in everywhere.items():
         assert text or place == "the terminal"

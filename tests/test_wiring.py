@@ -149,6 +149,7 @@ def test_the_sweeper_tells_each_run_in_one_line(
 
 @pytest.mark.parametrize("name", ["sweep", "remind"])
 def test_the_sweeper_and_the_reminders_run_every_five_minutes(name: str) -> None:
+    source: Any
     [source] = [each for each in deployed.app.event_sources if each.name == name]
     assert source.schedule_expression.to_string() == "rate(5 minutes)"
 

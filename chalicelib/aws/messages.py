@@ -25,6 +25,7 @@ class MessageItem(Item):
 
     place = UnicodeAttribute()
     version = NumberAttribute()
+    shows = UnicodeAttribute(null=True)
     channel = UnicodeAttribute(null=True)
     ts = UnicodeAttribute(null=True)
     for_requester = BooleanAttribute()

@@ -74,7 +74,8 @@ class Message:
     """What is known of a request's message at one place: a channel, a person or a topic.
 
     place: the channel as the catalogue writes it, a Slack user's id, or the ARN of a topic.
-    version: that of the request which it shows; 0 where it shows none yet.
+    version: that of the request which it was last made to show; 0 where it shows none yet.
+    shows: the SHA-256 of what it says, in hex: what would not change it is not sent.
     channel, ts: Slack's own names for it, once it is known to be there.
     for_requester: it tells the requester how to go on, and asks nobody for an answer.
     loud: everybody at the place was called to an emergency. reminded: those who may approve were reminded.
@@ -86,6 +87,7 @@ class Message:
     request_id: str
     place: str
     version: int = 0
+    shows: str | None = None
     channel: str | None = None
     ts: str | None = None
     for_requester: bool = False

@@ -10,6 +10,8 @@ can only repeat what is true, and a version that is shown already is not shown a
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,7 +27,7 @@ from chalicelib.core.request import Request
 from chalicelib.core.times import read_stamp
 from chalicelib.outbox.batch import Delivered, one_by_one
 from chalicelib.outbox.ports import Committed, Message, Messages, People
-from chalicelib.slack.messages import Telling, alarm, rendered
+from chalicelib.slack.messages import Rendered, Telling, alarm, rendered
 from chalicelib.slack.posting import Posted, SaidNo, Silent, Slack, Throttled
 
 LEASE = timedelta(seconds=90)
@@ -106,13 +108,17 @@ def _wanted(desk: Desk, request: Request) -> Iterator[tuple[str, bool]]:
 
 def bring_up_to_date(desk: Desk, request: Request, message: Message) -> None:
     """Have the place show the request as it is. Raises Unavailable where that is to be tried again."""
+    telling = told(desk, request, message)
+    says = rendered(telling)
+    if message.shows == _digest(says):
+        return
     taken = take(desk, message)
     released = replace(taken, taken_at=None, unsure_since=message.unsure_since)
     try:
-        shown = _shown(desk, request, message)
+        posted = _shown(desk, message, telling, says)
     except SaidNo as no:
         if no.code == _DELETED and message.ts:
-            gone = put(desk, replace(released, channel=None, ts=None))
+            gone = put(desk, replace(released, channel=None, ts=None, shows=None))
             return bring_up_to_date(desk, request, gone)
         desk.not_told(message, no.code)
         put(desk, released)
@@ -122,7 +128,12 @@ def bring_up_to_date(desk: Desk, request: Request, message: Message) -> None:
     except Silent as silent:
         raise Unavailable(str(silent)) from None
     else:
-        put(desk, replace(shown, taken_at=None, unsure_since=None, revision=taken.revision))
+        where = replace(taken, taken_at=None, unsure_since=None, channel=posted.channel, ts=posted.ts)
+        put(desk, replace(where, version=request.version, shows=_digest(says), loud=telling.loud))
+
+
+def _digest(says: Rendered) -> str:
+    return hashlib.sha256(json.dumps([says.text, says.blocks]).encode()).hexdigest()
 
 
 def take(desk: Desk, message: Message) -> Message:
@@ -141,18 +152,15 @@ def put(desk: Desk, message: Message) -> Message:
         raise Unavailable("Somebody else changed what is known of this message.") from None
 
 
-def _shown(desk: Desk, request: Request, message: Message) -> Message:
-    """The message, once it shows the request: updated where it is, else posted."""
-    telling = told(desk, request, message)
-    says = rendered(telling)
+def _shown(desk: Desk, message: Message, telling: Telling, says: Rendered) -> Posted:
+    """Where the message is that says so now: updated where it was, else posted."""
     posted = _known(desk, message)
     if posted is None:
-        posted = desk.slack.post(message.place, says, request.id)
-    else:
-        desk.slack.update(posted, says)
-        if telling.loud and not message.loud:
-            desk.slack.reply(posted, alarm(telling), to_all=True)
-    return replace(message, channel=posted.channel, ts=posted.ts, loud=telling.loud, version=request.version)
+        return desk.slack.post(message.place, says, message.request_id)
+    desk.slack.update(posted, says)
+    if telling.loud and not message.loud:
+        desk.slack.reply(posted, alarm(telling), to_all=True)
+    return posted
 
 
 def _known(desk: Desk, message: Message) -> Posted | None:

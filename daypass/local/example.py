@@ -25,6 +25,9 @@ TABLE = "daypass"
 BROKER_ROLE = "daypass-broker"
 BROKER_ARN = f"arn:aws:iam::{HUB_ACCOUNT}:role/{BROKER_ROLE}"
 REVOKER_PATH, REVOKER_ROLE = "/daypass-revoker/", "DaypassRevoker"
+EVENT_BUS = "default"
+BREAK_GLASS_TOPIC = f"arn:aws:sns:{REGION}:{HUB_ACCOUNT}:daypass-break-glass"
+DEAD_LETTERS = f"arn:aws:sqs:{REGION}:{HUB_ACCOUNT}:daypass-dead-letters"
 ROOT_SECRET = "test"
 """ministack takes any account id as the access key id of that account's root, whatever the secret."""
 
@@ -87,6 +90,8 @@ def seed(aws: str) -> None:
     session = boto3.Session(region_name=REGION)  # one for all clients: each session reads botocore's data anew
     hub = session.client("iam", **root(HUB_ACCOUNT, aws))
     _put_role(hub, BROKER_ROLE, path="/", trust=_broker_trust(), permissions=broker_permissions())
+    session.client("sns", **root(HUB_ACCOUNT, aws)).create_topic(Name=BREAK_GLASS_TOPIC.rpartition(":")[2])
+    session.client("sqs", **root(HUB_ACCOUNT, aws)).create_queue(QueueName=DEAD_LETTERS.rpartition(":")[2])
     accounts: dict[str, str] = {}
     for role in target_roles():
         accounts[role.account] = role.account_id
@@ -101,8 +106,16 @@ def seed(aws: str) -> None:
         _put_bucket(session.client("s3", **root(account_id, aws)), *BUCKETS[account])
 
 
+def dead_letters(aws: str) -> str:
+    """The URL of the queue for what can never be announced."""
+    return f"{aws}/{HUB_ACCOUNT}/{DEAD_LETTERS.rpartition(':')[2]}"
+
+
 def broker_permissions() -> list[dict[str, Any]]:
-    """What the broker may do, and nothing else: assume what is under /daypass/, be a revoker, and use its table."""
+    """What the broker may do, and nothing else: assume what is under /daypass/, be a revoker, use its table, announce.
+
+    On AWS the outbox has a role of its own (infra/outbox.json); here one process is both.
+    """
     table = f"arn:aws:dynamodb:{REGION}:{HUB_ACCOUNT}:table/{TABLE}"
     actions = ["BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "Query", "UpdateItem"]
     return [
@@ -121,6 +134,13 @@ def broker_permissions() -> list[dict[str, Any]]:
             "Action": [f"dynamodb:{action}" for action in actions],
             "Resource": [table, f"{table}/index/*"],
         },
+        {
+            "Effect": "Allow",
+            "Action": ["events:PutEvents"],
+            "Resource": f"arn:aws:events:{REGION}:{HUB_ACCOUNT}:event-bus/{EVENT_BUS}",
+        },
+        {"Effect": "Allow", "Action": ["sns:Publish"], "Resource": BREAK_GLASS_TOPIC},
+        {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": DEAD_LETTERS},
     ]
 
 

@@ -20,10 +20,14 @@ from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, CustomLocalChalice, LocalChalice, LocalDevServer, ThreadedHTTPServer
 
+from chalicelib import wiring
 from chalicelib.aws.table import Table, create
+from chalicelib.log import log
 from daypass.local import example, issuers
 from daypass.local.embedded_aws import HOST, HUB_ACCOUNT, CannotStart, EmbeddedAws
 from daypass.local.folder import Folder, Stage, write_private
+from daypass.local.pump import Reader, pumping
+from daypass.local.terminal_slack import TerminalSlack
 
 _PROFILE = "daypass-broker"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +52,7 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
         keys = issuers.keys(folder.issuers)
         documents: dict[str, bytes] = {}
         os.environ["AWS_ENDPOINT_URL"] = aws.url
+        os.environ["DAYPASS_DEAD_LETTERS"] = example.dead_letters(aws.url)
         server = _bound(loaded(_ROOT), port, documents, say)
         with server:
             stage = Stage(folder, f"http://{HOST}:{server.server_address[1]}", aws.url)
@@ -56,7 +61,8 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
             try:
                 _await_health(stage)
-                yield stage
+                with pumping(aws.url, _readers(say), _stumbled):
+                    yield stage
             finally:
                 server.shutdown()
 
@@ -80,6 +86,8 @@ def environment(shell: Mapping[str, str], folder: Folder) -> dict[str, str]:
         "DAYPASS_CATALOGUE": str(folder.catalogue),
         "DAYPASS_HUB_ACCOUNT": HUB_ACCOUNT,
         "DAYPASS_LOCAL": "true",
+        "DAYPASS_EVENT_BUS": example.EVENT_BUS,
+        "DAYPASS_BREAK_GLASS_TOPIC": example.BREAK_GLASS_TOPIC,
     }
 
 
@@ -122,6 +130,20 @@ def _furnish(stage: Stage) -> None:
         )
     )
     stage.folder.remember(stage)
+
+
+def _readers(say: Say) -> Mapping[str, Reader]:
+    """The stream's readers, as the app has them; without a Slack token its messages go to the terminal."""
+    app = sys.modules["app"]
+    slack = wiring.web_slack() or TerminalSlack(say)
+    return {
+        "announce": lambda records: app.announce({"Records": list(records)}, None),
+        "post": lambda records: wiring.post(records, slack),
+    }
+
+
+def _stumbled(reader: str, why: str) -> None:
+    log.error("pump_failed", extra={"reader": reader, "why": why})
 
 
 @contextlib.contextmanager

@@ -93,6 +93,7 @@ kept = st.builds(
     request_id=st.builds(an_id),
     place=st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=80),
     version=st.integers(0, 10**9),
+    shows=st.none() | st.text("abc", min_size=1),
     channel=st.none() | st.text("C0", min_size=1),
     ts=st.none() | st.text("1.", min_size=1),
     for_requester=st.booleans(),

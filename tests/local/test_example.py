@@ -87,11 +87,13 @@ def test_the_broker_may_assume_what_a_deployed_one_may_and_may_tag_only_what_it_
     ]
 
 
-def test_the_broker_has_the_powers_of_a_deployed_one():
+def test_the_broker_has_the_powers_of_a_deployed_one_and_of_its_outbox():
     document = json.loads((ROOT / ".chalice" / "policy-prod.json").read_text())
     deployed = {action for statement in document["Statement"] for action in statement["Action"]}
+    announcing = {"events:PutEvents", "sns:Publish", "sqs:SendMessage"}
     local = {action for statement in example.broker_permissions() for action in statement["Action"]}
-    assert local == {action for action in deployed if action.startswith(("sts:", "dynamodb:"))}
+    assert local == {action for action in deployed if action.startswith(("sts:", "dynamodb:"))} | announcing
+    assert all(action in (ROOT / "infra" / "outbox.json").read_text() for action in announcing)
 
 
 def test_the_broker_may_do_nothing_but_lend_and_remember(aws):

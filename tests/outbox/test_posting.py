@@ -135,6 +135,16 @@ def test_a_request_of_which_nobody_is_to_hear_makes_no_call_to_slack() -> None:
     assert room.workspace.calls == []
 
 
+def test_what_would_not_change_the_message_is_not_sent() -> None:
+    room = Newsroom()
+    request = room.stage.approved(CAROL)
+    for _ in range(3):
+        room.stage.lent(room.stage.request(request.id))
+        room.catch_up()
+    assert room.workspace.calls == ["chat.postMessage"]
+    room.assert_all_is_told()
+
+
 # In person.
 
 NAMED = (Stage(1, Who(ids=("frank@example.com", "erin@*", "carol@example.com"))),)
