@@ -13,6 +13,7 @@ from chalicelib.aws.stream import committed
 from chalicelib.broker import deciding, emergency, ending, revoking, sweeping
 from chalicelib.core.ledger import Event as Line
 from chalicelib.core.ledger import EventType, beginning, first_break
+from chalicelib.core.life import State
 from chalicelib.core.refusals import Unavailable
 from chalicelib.core.request import Verdict
 from chalicelib.outbox.announcing import LARGEST, TooLarge, announce, entry
@@ -24,7 +25,8 @@ from tests.outbox.newsroom import Newsroom
 from tests.people import CAROL, DAVE, FRANK
 from tests.stage import an_ask
 
-SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/event.schema.json").read_text("utf-8"))
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = json.loads((ROOT / "docs/event.schema.json").read_text("utf-8"))
 FREE_TEXTS = ("CANARY reason", "CANARY comment", "CANARY escalation reason", "CANARY verdict", "CANARY why")
 
 
@@ -83,9 +85,13 @@ def test_every_type_of_event_is_announced_in_order_as_the_schema_says(day: Newsr
         assert detail["request"]["version"] >= detail["seq"]
 
 
-def test_the_schema_knows_every_type_of_event_and_every_state() -> None:
-    from chalicelib.core.life import State
+def test_the_example_in_the_docs_is_as_the_schema_says() -> None:
+    page = (ROOT / "docs/outbox.md").read_text("utf-8")
+    shown = page.partition("```json\n")[2].partition("```")[0]
+    jsonschema_rs.validate(SCHEMA, json.loads(shown.replace('"…"', json.dumps("0" * 64))))
 
+
+def test_the_schema_knows_every_type_of_event_and_every_state() -> None:
     assert set(SCHEMA["properties"]["type"]["enum"]) == {each.value for each in EventType}
     assert set(SCHEMA["properties"]["request"]["properties"]["state"]["enum"]) == {each.value for each in State}
 
