@@ -155,10 +155,12 @@ def web_slack() -> Slack | None:
 
 
 def _secret(arn: str) -> str:
-    from chalicelib.aws.clients import patient_client
+    """Raises Unavailable: a permission that is missing is mended while the stream waits."""
+    from chalicelib.aws.clients import patient_client, unavailable_where_refused
 
     secrets = patient_client(_table().session, "secretsmanager", _settings().region)
-    return str(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    with unavailable_where_refused("Secrets Manager"):
+        return str(secrets.get_secret_value(SecretId=arn)["SecretString"])
 
 
 def _handled(done: str, records: Records, sinks: Mapping[str, Sink]) -> dict[str, Any]:

@@ -151,6 +151,20 @@ def test_the_token_comes_from_the_secret_that_is_named(outbox: Hub) -> None:
     assert workspace.calls == ["conversations.list", "conversations.history"]
 
 
+def test_given_the_secret_cannot_be_read_then_the_stream_waits_for_it(
+    outbox: Hub, embedded_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = f"arn:aws:secretsmanager:{REGION}:{HUB_ACCOUNT}:secret:nowhere-AbCdEf"
+    monkeypatch.setenv("DAYPASS_SLACK_BOT_TOKEN", gone)
+    forget_what_was_made()
+    stories(outbox.world)
+    with caplog.at_level(logging.INFO, logger="daypass"):
+        answer = deployed.post(an_event(streamed(embedded_aws, outbox.table)), LAMBDA)
+    assert len(answer["batchItemFailures"]) == 1
+    [line] = [vars(line) for line in caplog.records if line.message == "posted"]
+    assert line["why"] == "Secrets Manager refused: ResourceNotFoundException."
+
+
 def test_where_nothing_is_named_nobody_is_told(outbox: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("EVENT_BUS", "BREAK_GLASS_TOPIC", "SLACK_BOT_TOKEN", "DEAD_LETTERS"):
         monkeypatch.delenv(f"DAYPASS_{name}")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from botocore.session import Session
 
-from chalicelib.aws.clients import patient_client
+from chalicelib.aws.clients import patient_client, unavailable_where_refused
 from chalicelib.core.refusals import Unavailable
 from chalicelib.outbox.ports import Entry, NotTaken, Page
 
@@ -37,7 +35,7 @@ class EventBus:
         taken = 0
         for some in _portions(entries):
             try:
-                with _answering("EventBridge"):
+                with unavailable_where_refused("EventBridge"):
                     answer = self._client.put_events(Entries=[self._raw(entry) for entry in some])
             except Unavailable as outage:
                 raise NotTaken(taken, outage.detail) from outage
@@ -88,7 +86,7 @@ class Topic:
 
     def publish(self, page: Page) -> None:
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in page.attributes.items()}
-        with _answering("SNS"):
+        with unavailable_where_refused("SNS"):
             self._client.publish(
                 TopicArn=self.place, Subject=page.subject, Message=page.text, MessageAttributes=attributes
             )
@@ -105,16 +103,5 @@ class DeadLetterQueue:
         return patient_client(self._session, "sqs", self._region)
 
     def bury(self, letter: Mapping[str, object]) -> None:
-        with _answering("SQS"):
+        with unavailable_where_refused("SQS"):
             self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(letter, sort_keys=True))
-
-
-@contextmanager
-def _answering(service: str) -> Iterator[None]:
-    """Whatever AWS says is no for now: a missing permission, bus or topic is mended while the stream waits."""
-    try:
-        yield
-    except ClientError as error:
-        raise Unavailable(f"{service} refused: {error.response['Error']['Code']}.") from error
-    except (HTTPClientError, ConnectionError) as error:
-        raise Unavailable(f"{service} did not answer.") from error

@@ -92,8 +92,10 @@ def _places(desk: Desk, request: Request, line: Committed) -> Iterator[Message]:
     """The messages that there are, and those that there should be, in the order in which people should hear of it."""
     known = {message.place: message for message in desk.messages.of(request.id) if not message.place.startswith("arn:")}
     if line.event.type in _BEGINNINGS or request.state(desk.now()) in _NEWS:
+        channels = {message.channel for message in known.values()}
         for place, for_requester in _wanted(desk, request):
-            known.setdefault(place, Message(request_id=request.id, place=place, for_requester=for_requester))
+            if place not in channels:  # which the catalogue may have called by its name before
+                known.setdefault(place, Message(request_id=request.id, place=place, for_requester=for_requester))
     yield from known.values()
 
 

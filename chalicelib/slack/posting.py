@@ -32,6 +32,7 @@ _CODE = re.compile(r"[a-z_]{1,64}", re.ASCII)
 # Source: https://docs.slack.dev/reference/methods/chat.postMessage (errors).
 _PASSING = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org"})
 _THROTTLED = frozenset({"rate_limited", "ratelimited", "message_limit_exceeded"})
+_OF_THE_TOKEN = frozenset({"account_inactive", "invalid_auth", "not_authed", "token_expired", "token_revoked"})
 _SKEW = timedelta(minutes=1)
 _PAGES = 5
 _PAGE = 200
@@ -83,7 +84,9 @@ class Slack(Protocol):
 
 
 class WebApi:
-    """`Slack` by slack_sdk. A call ends within 5 s, `find` within 11 of them. token: the bot's, asked for once.
+    """`Slack` by slack_sdk. A call ends within 5 s, `find` within 11 of them.
+
+    token: the bot's; asked for once, and once more after Slack did not take it.
 
     Nothing is tried again here: whoever calls has the time for it, or has not.
     """
@@ -100,15 +103,15 @@ class WebApi:
 
     def post(self, place: str, message: Rendered, request_id: str) -> Posted:
         metadata = {"event_type": METADATA, "event_payload": {"id": request_id}}
-        answer = _call(self._client.chat_postMessage, channel=place, metadata=metadata, **_said(message))
+        answer = self._call("chat_postMessage", channel=place, metadata=metadata, **_said(message))
         return Posted(answer["channel"], answer["ts"])
 
     def update(self, posted: Posted, message: Rendered) -> None:
-        _call(self._client.chat_update, channel=posted.channel, ts=posted.ts, **_said(message))
+        self._call("chat_update", channel=posted.channel, ts=posted.ts, **_said(message))
 
     def reply(self, posted: Posted, message: Rendered, *, to_all: bool) -> None:
         thread = {"channel": posted.channel, "thread_ts": posted.ts, "reply_broadcast": to_all}
-        _call(self._client.chat_postMessage, **thread, **_said(message))
+        self._call("chat_postMessage", **thread, **_said(message))
 
     def find(self, place: str, request_id: str, since: datetime) -> Posted | None:
         channel = self._id(place)
@@ -118,7 +121,7 @@ class WebApi:
             "include_all_metadata": True,
             "limit": _PAGE,
         }
-        for message in _pages(self._client.conversations_history, asked, "messages"):
+        for message in self._pages("conversations_history", asked, "messages"):
             metadata = message.get("metadata") or {}
             if metadata.get("event_type") == METADATA and metadata.get("event_payload", {}).get("id") == request_id:
                 return Posted(channel, message["ts"])
@@ -131,29 +134,36 @@ class WebApi:
         return self._ids[place]
 
     def _id_of_user(self, user: str) -> str:
-        return str(_call(self._client.conversations_open, users=user)["channel"]["id"])
+        return str(self._call("conversations_open", users=user)["channel"]["id"])
 
     def _id_of_channel(self, place: str) -> str:
         if _ID.fullmatch(place):
             return place
         asked = {"types": "public_channel,private_channel", "exclude_archived": True, "limit": _CHANNELS_PAGE}
-        for channel in _pages(self._client.conversations_list, asked, "channels"):
+        for channel in self._pages("conversations_list", asked, "channels"):
             if channel["name"] == place.removeprefix("#"):
                 return str(channel["id"])
         raise SaidNo("channel_not_found")
 
+    def _pages(self, method: str, asked: Mapping[str, Any], of: str) -> Iterator[dict[str, Any]]:
+        cursor = None
+        for _ in range(_PAGES):
+            answer = self._call(method, cursor=cursor, **asked)
+            yield from answer[of]
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
 
-def _pages(method: Callable[..., SlackResponse], asked: Mapping[str, Any], of: str) -> Iterator[dict[str, Any]]:
-    cursor = None
-    for _ in range(_PAGES):
-        answer = _call(method, cursor=cursor, **asked)
-        yield from answer[of]
-        cursor = (answer.get("response_metadata") or {}).get("next_cursor")
-        if not cursor:
-            return
+    def _call(self, method: str, **given: Any) -> dict[str, Any]:
+        try:
+            return _answer(getattr(self._client, method), **given)
+        except SaidNo as no:
+            if no.code in _OF_THE_TOKEN:
+                self.__dict__.pop("_client", None)  # it may have been replaced since: the next call asks for it anew
+            raise
 
 
-def _call(method: Callable[..., SlackResponse], **given: Any) -> dict[str, Any]:
+def _answer(method: Callable[..., SlackResponse], **given: Any) -> dict[str, Any]:
     """Slack's answer in one piece; its noes in three words. Nothing else of the call is kept: it carries the token."""
     from slack_sdk.errors import SlackApiError, SlackClientError
 

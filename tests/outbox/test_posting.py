@@ -313,6 +313,15 @@ def test_a_message_that_somebody_deleted_is_posted_anew() -> None:
     room.assert_all_is_told()
 
 
+def test_a_channel_that_the_catalogue_calls_by_its_id_from_now_on_is_the_same_channel() -> None:
+    room = Newsroom()
+    room.stage.asked(CAROL)
+    room.catch_up()
+    room.stage.catalogue = telling(Notify(slack=(CHANNEL,)))
+    room.catch_up()
+    room.assert_all_is_told()
+
+
 def test_a_rule_that_is_gone_still_has_its_messages_brought_up_to_date() -> None:
     room = Newsroom()
     request = room.stage.asked(CAROL)

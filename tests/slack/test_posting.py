@@ -195,6 +195,18 @@ def test_the_token_is_asked_for_once_and_told_to_nobody(workspace: Workspace, ca
             with pytest.raises((SaidNo, Silent, Throttled)) as error:
                 slack.post(PLACE, a_message(), "01K")
             errors.append(error.getrepr(showlocals=False, chain=True))
-    assert asked == [1]
+    assert asked == [1, 1]  # once more after invalid_auth
     told = caplog.text + "".join(map(str, errors))
     assert "CANARY" not in told
+
+
+@pytest.mark.parametrize("code", ["invalid_auth", "token_revoked", "token_expired", "not_authed", "account_inactive"])
+def test_a_token_that_slack_does_not_take_is_asked_for_anew(workspace: Workspace, code: str) -> None:
+    tokens = iter(["xoxb-before", BOT_TOKEN])
+    with serving(workspace) as url:
+        slack = WebApi(lambda: next(tokens), url)
+        workspace.fail(Fault(error=code))
+        with pytest.raises(SaidNo, match=code):
+            slack.post(PLACE, a_message(), "01K")
+        slack.post(PLACE, a_message(), "01K")
+    assert len(workspace.said) == 1
