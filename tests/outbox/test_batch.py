@@ -70,9 +70,9 @@ def test_from_the_first_that_failed_on_all_is_tried_again_and_nothing_before_it(
 
 
 def test_sinks_do_not_wait_for_each_other_and_the_slowest_decides() -> None:
-    fast, slow = Sink(), Sink(fails_at=2)
-    handled = handle(records(5), read=committed, sinks={"fast": fast, "slow": slow}, dead=None)
-    assert (len(fast.told), len(slow.told), handled.failed) == (5, 1, sequence(2))
+    fast, slow, slower = Sink(), Sink(fails_at=4), Sink(fails_at=2)
+    handled = handle(records(5), read=committed, sinks={"1": fast, "2": slow, "3": slower}, dead=None)
+    assert (len(fast.told), len(slow.told), len(slower.told), handled.failed) == (5, 3, 1, sequence(2))
 
 
 def test_what_cannot_be_read_is_buried_with_its_place_and_nothing_waits_for_it() -> None:

@@ -512,6 +512,8 @@ def test_given_another_run_comes_between_then_one_of_them_waits_and_one_message_
         assert handled.why is not None
     room.catch_up()
     room.assert_all_is_told()
+    over = ["no longer asks" in text for text in room.message(request).texts]
+    assert over == sorted(over), "an older state was shown over a newer one"
 
 
 def test_a_bug_at_one_request_is_buried_and_holds_up_no_other() -> None:

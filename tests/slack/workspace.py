@@ -50,6 +50,8 @@ class Said:
     thread: str | None = None
     to_all: bool = False
     edits: int = 0
+    texts: list[str] = field(default_factory=list)
+    """Everything it ever said, in order."""
 
 
 @dataclass
@@ -112,6 +114,7 @@ class Workspace:
             given.get("thread_ts"),
             bool(given.get("reply_broadcast")),
         )
+        said.texts.append(said.text)
         self.said.append(said)
         return {"ok": True, "channel": channel, "ts": said.ts}
 
@@ -124,6 +127,7 @@ class Workspace:
         if problem := problem_of(given):
             return _no(problem)
         said.text, said.blocks, said.edits = given["text"], given["blocks"], said.edits + 1
+        said.texts.append(said.text)
         return {"ok": True, "channel": said.channel, "ts": said.ts}
 
     def _history(self, given: Mapping[str, Any]) -> dict[str, Any]:
