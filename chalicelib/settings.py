@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 PREFIX = "DAYPASS_"
 
+# No FIFO topic: it takes no e-mail addresses and wants a group for every message.
+_TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
+_SECRET = r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[!-~]{1,512}$"
+
 
 class Misconfigured(Exception):
     """The environment is incomplete or contradicts itself; names every variable that is wrong."""
@@ -31,6 +35,9 @@ class Settings(BaseModel):
     api_id, stage, organization_id: all three open the IAM door; without them it is shut.
     emergency_queue, emergency_key: both or neither: the URL of an SQS FIFO queue, and the ARN or id of a KMS HMAC key;
     what takes the table's place in an emergency while the table is out.
+    event_bus: the EventBridge bus (name or ARN) that hears every event. break_glass_topic: the ARN of the SNS topic
+    that hears of emergencies. slack_bot_token: the ARN of the secret that holds it. What is absent is not told.
+    dead_letters: the URL of the SQS queue for what can never be told; without one it is left to Lambda to give it up.
     local: set by `daypass local` alone: lets the catalogue name loopback issuers; refused inside Lambda.
     """
 
@@ -46,6 +53,10 @@ class Settings(BaseModel):
     organization_id: str | None = None
     emergency_queue: Annotated[str, Field(pattern=r"^https?://.+\.fifo$")] | None = None
     emergency_key: Annotated[str, Field(min_length=1)] | None = None
+    event_bus: Annotated[str, Field(pattern=r"^[!-~]{1,1600}$")] | None = None
+    break_glass_topic: Annotated[str, Field(pattern=_TOPIC)] | None = None
+    slack_bot_token: Annotated[str, Field(pattern=_SECRET)] | None = None
+    dead_letters: Annotated[str, Field(pattern=r"^https?://[!-~]{1,1000}$")] | None = None
     local: bool = False
 
     @model_validator(mode="after")

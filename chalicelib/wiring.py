@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ulid import ULID
 
@@ -35,6 +35,15 @@ from chalicelib.metrics import Metric, count
 from chalicelib.telling import ToldTable
 from chalicelib.web.gate import Gate
 from chalicelib.web.routes import Inside
+
+if TYPE_CHECKING:
+    from chalicelib.aws.bus import DeadLetterQueue, EventBus, Topic
+    from chalicelib.aws.messages import MessagesTable
+    from chalicelib.core.request import Request
+    from chalicelib.outbox.batch import Sink
+    from chalicelib.outbox.ports import Message
+    from chalicelib.outbox.posting import Desk
+    from chalicelib.slack.posting import Slack
 
 
 @cache
@@ -131,6 +140,138 @@ def _tell(drained: Drained) -> None:
         log.warning("emergency_drained", extra=told)
     elif drained.error:
         log.error("draining_failed", extra=told, exc_info=drained.error)
+
+
+# The outbox. What it needs is imported where it runs: a request's path never pays for it.
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def announce(records: Records) -> dict[str, Any]:
+    """Put what the stream's records tell of on the bus, and emergencies on the topic. Returns what Lambda reads."""
+    from chalicelib.outbox import announcing, paging
+
+    sinks: dict[str, Sink] = {}
+    if bus := _bus():
+        sinks["bus"] = partial(announcing.announce, bus=bus, find=_find, now=_now())
+    if topic := _topic():
+        sinks["topic"] = partial(paging.page, pager=topic, messages=_messages(), find=_find)
+    return _handled("announced", records, sinks)
+
+
+def post(records: Records, slack: Slack | None = None) -> dict[str, Any]:
+    """Bring Slack up to date with what the stream's records tell of. Returns what Lambda reads.
+
+    slack: instead of the one that the settings name.
+    """
+    from chalicelib.outbox import posting
+
+    told = slack or web_slack()
+    return _handled("posted", records, {"slack": partial(posting.post, desk=_desk(told))} if told else {})
+
+
+def remind() -> None:
+    """One run of the reminders, told in one line."""
+    from chalicelib.outbox import reminding
+
+    if slack := web_slack():
+        reminded = reminding.remind(_desk(slack))
+        log.info("reminded", extra={"posted": reminded.posted, "failed": reminded.failed})
+
+
+@cache
+def web_slack() -> Slack | None:
+    """Slack's Web API; None where no bot token is set."""
+    from chalicelib.slack.posting import WebApi
+
+    secret = _settings().slack_bot_token
+    return WebApi(partial(_secret, secret)) if secret else None
+
+
+def _secret(arn: str) -> str:
+    """Raises Unavailable: a permission that is missing is mended while the stream waits."""
+    from chalicelib.aws.clients import patient_client, unavailable_where_refused
+
+    secrets = patient_client(_table().session, "secretsmanager", _settings().region)
+    with unavailable_where_refused("Secrets Manager"):
+        return str(secrets.get_secret_value(SecretId=arn)["SecretString"])
+
+
+def _handled(done: str, records: Records, sinks: Mapping[str, Sink]) -> dict[str, Any]:
+    """One line in the log for a batch that told something, and one for each letter that was put aside."""
+    from chalicelib.aws.stream import committed
+    from chalicelib.outbox.batch import handle
+
+    if not sinks:
+        return {"batchItemFailures": []}
+    handled = handle(records, read=committed, sinks=sinks, dead=_dead_letters())
+    for letter, error in handled.buried:
+        log.error("announcement_buried", extra=dict(letter), exc_info=error)
+    if handled.announced or handled.failed:
+        log.info(done, extra={"lines": handled.announced, "failed": handled.failed, "why": handled.why})
+    return handled.response()
+
+
+def _desk(slack: Slack) -> Desk:
+    from chalicelib.outbox.posting import Desk
+
+    return Desk(
+        requests=world().requests,
+        catalogue=catalogue,
+        now=_now,
+        messages=_messages(),
+        slack=slack,
+        people=_slack_users,
+        not_told=_not_told,
+    )
+
+
+def _slack_users(principal_ids: Collection[str]) -> Mapping[str, str]:
+    """Nobody: no principal is bound to a Slack user yet."""
+    return {}
+
+
+def _not_told(message: Message, code: str) -> None:
+    log.warning("slack_not_told", extra={"error": code, "place": message.place, "id": message.request_id})
+
+
+@cache
+def _bus() -> EventBus | None:
+    from chalicelib.aws.bus import EventBus
+
+    bus = _settings().event_bus
+    return EventBus(_table().session, _settings().region, bus) if bus else None
+
+
+@cache
+def _topic() -> Topic | None:
+    from chalicelib.aws.bus import Topic
+
+    topic = _settings().break_glass_topic
+    return Topic(_table().session, _settings().region, topic) if topic else None
+
+
+@cache
+def _dead_letters() -> DeadLetterQueue | None:
+    from chalicelib.aws.bus import DeadLetterQueue
+
+    url = _settings().dead_letters
+    return DeadLetterQueue(_table().session, _settings().region, url) if url else None
+
+
+def _find(request_id: str) -> Request | None:
+    return world().requests.get(request_id)
+
+
+@cache
+def _messages() -> MessagesTable:
+    from chalicelib.aws.messages import MessagesTable
+
+    return MessagesTable(_table())
+
+
+def _table() -> Table:
+    return cast(Table, world().requests)
 
 
 def _now() -> datetime:

@@ -65,6 +65,39 @@ def test_only_the_url_of_a_fifo_queue_is_taken(queue: str) -> None:
         settings.read({**COMPLETE, **EMERGENCY, "DAYPASS_EMERGENCY_QUEUE": queue})
 
 
+ANNOUNCED = {
+    "DAYPASS_EVENT_BUS": "arn:aws:events:eu-central-1:123456789012:event-bus/daypass",
+    "DAYPASS_BREAK_GLASS_TOPIC": "arn:aws:sns:eu-central-1:123456789012:break-glass",
+    "DAYPASS_SLACK_BOT_TOKEN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:daypass/bot-AbCdEf",
+    "DAYPASS_DEAD_LETTERS": "https://sqs.eu-central-1.amazonaws.com/123456789012/dead",
+}
+
+
+def test_where_to_announce_is_read_and_may_be_left_out() -> None:
+    read = settings.read({**COMPLETE, **ANNOUNCED})
+    assert (read.event_bus, read.break_glass_topic, read.slack_bot_token, read.dead_letters) == tuple(
+        ANNOUNCED.values()
+    )
+    none = settings.read(COMPLETE)
+    assert (none.event_bus, none.break_glass_topic, none.slack_bot_token, none.dead_letters) == (None,) * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("DAYPASS_BREAK_GLASS_TOPIC", "arn:aws:sns:eu-central-1:123456789012:break-glass.fifo"),
+        ("DAYPASS_BREAK_GLASS_TOPIC", "break-glass"),
+        ("DAYPASS_SLACK_BOT_TOKEN", "xoxb-a-token-in-plain"),
+        ("DAYPASS_DEAD_LETTERS", "dead"),
+        ("DAYPASS_EVENT_BUS", "two words"),
+    ],
+)
+def test_where_to_announce_is_refused_where_it_can_be_nothing(name: str, wrong: str) -> None:
+    with pytest.raises(Misconfigured, match=name) as mistake:
+        settings.read({**COMPLETE, name: wrong})
+    assert wrong not in str(mistake.value)
+
+
 def test_a_deployed_stage_never_believes_local_issuers() -> None:
     assert settings.read({**COMPLETE, "DAYPASS_LOCAL": "true"}).local
     with pytest.raises(Misconfigured, match="LOCAL"):

@@ -47,12 +47,15 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    made = (wiring._settings, wiring._catalogue, wiring.world, wiring.gate)
-    for each in made:
-        each.cache_clear()
+    forget_what_was_made()
     yield
-    for each in made:
-        each.cache_clear()
+    forget_what_was_made()
+
+
+def forget_what_was_made() -> None:
+    for each in vars(wiring).values():
+        if hasattr(each, "cache_clear"):
+            each.cache_clear()
 
 
 def call(method: str, path: str, identity: dict[str, str] | None = None, **context: str) -> Any:
@@ -248,10 +251,11 @@ def test_without_its_settings_there_is_no_emergency_queue() -> None:
     assert wiring.world().queue is None
 
 
-def test_the_sweeper_runs_every_five_minutes() -> None:
+@pytest.mark.parametrize("name", ["sweep", "remind"])
+def test_the_sweeper_and_the_reminders_run_every_five_minutes(name: str) -> None:
     source: Any
-    [source] = deployed.app.event_sources
-    assert (source.name, source.schedule_expression.to_string()) == ("sweep", "rate(5 minutes)")
+    [source] = [each for each in deployed.app.event_sources if each.name == name]
+    assert source.schedule_expression.to_string() == "rate(5 minutes)"
 
 
 @pytest.mark.usefixtures("environment")

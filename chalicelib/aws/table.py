@@ -1,4 +1,4 @@
-"""Requests in DynamoDB: the only module that knows the table.
+"""Requests in DynamoDB, and the table that all kinds of items share.
 
 One table, seven kinds of items. A request, its history and its sessions share a partition: one Query tells the story.
 
@@ -6,6 +6,7 @@ One table, seven kinds of items. A request, its history and its sessions share a
     request   request#<id>         request                the request
     event     request#<id>         event#<seq, 10 digits> one line of its history
     session   request#<id>         issuance#<session id>  one issuance, without its secrets
+    message   request#<id>         told#<place>           what a place was told of it (`messages.py`)
     claim     claim#<SHA-256>      claim                  one use of an Idempotency-Key; `until` is the TTL attribute
     quota     principal#<id>       quota                  the set of the ids of a principal's open requests
     emergen.  principal#<id>       emergencies            those that wait for their review, and when the first is due
@@ -17,14 +18,10 @@ One table, seven kinds of items. A request, its history and its sessions share a
     get                            GetItem of `request`
     story                          one Query, backwards from `request` over the sessions
     events                         one Query, forwards over `event#`
-<<<<<<< HEAD
-    submit, commit, restore,       one TransactWriteItems
+    submit, commit, restore,       one TransactWriteItems, of however many requests
       set_aside
-    what was set aside             one Query, forwards over `aside`; for people
-=======
-    submit, commit                 one TransactWriteItems, of however many requests
     claimed                        GetItem of `claim`
->>>>>>> extension
+    what was set aside             one Query, forwards over `aside`; for people
     by_requester                   index by_requester: requester_id, id; backwards
     everything                     index by_creation: shard, id; backwards, 4 shards
     waiting, due                   index by_due: shard, <due>#<id>; forwards, 4 shards; only requests whose clock runs
@@ -126,20 +123,24 @@ class Table:
         )
         self._name = name
         self._connection = _bound(Item, {"Meta": meta})._get_connection()
-        ours = {"Meta": meta, "_connection": self._connection}
-        self._requests = _bound(RequestItem, ours)
-        self._events = _bound(EventItem, ours)
-        self._sessions = _bound(SessionItem, ours)
-        self._claims = _bound(ClaimItem, ours)
-        self._quotas = _bound(QuotaItem, ours)
-        self._emergencies = _bound(EmergenciesItem, ours)
-        self._days = _bound(DayItem, ours)
-        self._asides = _bound(AsideItem, ours)
+        self._ours = {"Meta": meta, "_connection": self._connection}
+        self._requests = self.model(RequestItem)
+        self._events = self.model(EventItem)
+        self._sessions = self.model(SessionItem)
+        self._claims = self.model(ClaimItem)
+        self._quotas = self.model(QuotaItem)
+        self._emergencies = self.model(EmergenciesItem)
+        self._days = self.model(DayItem)
+        self._asides = self.model(AsideItem)
         self._sleep = sleep
         self._written = 0
         # PynamoDB keeps a session per thread and one client for all. Making the client now settles which session it is.
         self.client = cast("DynamoDBClient", self._connection.connection.client)
         self.session: BotocoreSession = self._connection.connection.session
+
+    def model(self, kind: type[K]) -> type[K]:
+        """The items of a kind, in this table."""
+        return _bound(kind, self._ours)
 
     @answering()
     def get(self, request_id: str) -> Request | None:
@@ -219,7 +220,7 @@ class Table:
         emergency = self._emergency(change)
         for _ in range(_QUOTA_ROUNDS):
             try:
-                return self._transact([*writes, *emergency])
+                return self.transact([*writes, *emergency])
             except Cancelled as cancelled:
                 if not cancelled.stored.keys() <= {"emergencies", "day"}:
                     raise Stale from cancelled
@@ -238,7 +239,7 @@ class Table:
         emergency = self._emergency(change)
         for _ in range(_QUOTA_ROUNDS):
             try:
-                return self._transact([*writes, quota, *emergency])
+                return self.transact([*writes, quota, *emergency])
             except Cancelled as cancelled:
                 listed = self._listed(cancelled, change.charge)
                 if "emergencies" in cancelled.stored:
@@ -270,7 +271,7 @@ class Table:
         claimed, emergency = self._claim(request, claim, now), self._emergency(change, happened=True)
         for _ in range(_QUOTA_ROUNDS):
             try:
-                return self._transact([*writes, *claimed, *emergency])
+                return self.transact([*writes, *claimed, *emergency])
             except Cancelled as cancelled:
                 if not cancelled.stored.keys() <= {"claim", "emergencies"}:
                     raise Stale from cancelled
@@ -283,7 +284,7 @@ class Table:
     @answering()
     def set_aside(self, message: Sealed, because: str) -> None:
         item = self._asides.of(message, because)
-        self._transact([Write(item)])
+        self.transact([Write(item)])
         # Said before anybody deletes the message: who dies in between says it again.
         count(Metric.EMERGENCY_SET_ASIDE)
         log.error("emergency_set_aside", extra={"key": f"{item.pk} {item.sk}", "because": because})
@@ -379,7 +380,7 @@ class Table:
                 actions = (unreviewed.remove(), due.remove())
             unchanged = unreviewed == waiting if waiting else unreviewed.does_not_exist()
             try:
-                return self._transact([*writes, self._emergencies_write(request, actions, unchanged)])
+                return self.transact([*writes, self._emergencies_write(request, actions, unchanged)])
             except Cancelled as cancelled:
                 if set(cancelled.stored) != {"emergencies"}:
                     raise Stale from cancelled
@@ -400,7 +401,8 @@ class Table:
         item = self._quotas.of(request.requester.id)
         return Write(item, condition, (action, Item.kind.set(item.kind), Item.schema.set(SCHEMA)))
 
-    def _transact(self, writes: Sequence[Write]) -> None:
+    def transact(self, writes: Sequence[Write]) -> None:
+        """All of the writes or none. Raises Cancelled and Unavailable."""
         with answering(outage=self._written):
             transaction.commit(writes, self._connection.connection, self._sleep)
         self._written += 1

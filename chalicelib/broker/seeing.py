@@ -86,13 +86,17 @@ def history(world: World, principal: Principal, request_id: str, *, after: int, 
 
 
 def current(world: World, request: Request) -> Request:
+    return as_shown(world.catalogue(), request, world.now())
+
+
+def as_shown(catalogue: Catalogue, request: Request, now: datetime) -> Request:
     """The request as it is shown: while it waits, with the rule that lacks the fewest approvals today."""
     if request.status is not Status.PENDING:
         return request
-    rules = admitting_today(world.catalogue(), request)
+    rules = admitting_today(catalogue, request)
     if not rules:
         return request
-    rule = nearest(rules, request, request.approvals, world.now())
+    rule = nearest(rules, request, request.approvals, now)
     return replace(request, rule=rule.name, stages=approvals.progress(rule, request.approvals))
 
 

@@ -145,8 +145,24 @@ class Extensions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Who hears in Slack of what a rule decides.
+
+    slack: channels, by `#name` or id. direct: in person, those whom the rule names by id, and the requester once
+    somebody answered. remind_after: how long a request may wait before those who may approve it are reminded, once.
+    """
+
+    slack: tuple[str, ...] = ()
+    direct: bool = False
+    remind_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakGlass:
-    """Access now, approval never, review afterwards. Its `who` replaces the rule's; mfa: a second factor is wanted."""
+    """Access now, approval never, review afterwards. Its `who` replaces the rule's; mfa: a second factor is wanted.
+
+    notify: who hears of it beside those who hear of all that the rule decides.
+    """
 
     who: Who
     max_duration: timedelta
@@ -154,6 +170,7 @@ class BreakGlass:
     review_within: timedelta
     require_mfa: bool = True
     require_ticket: bool = False
+    notify: Notify = Notify()
 
 
 class Effect(StrEnum):
@@ -168,7 +185,7 @@ class Rule:
     ticket: the regular expression a ticket must match in full; None where none is asked for.
     hours: when it lends; None where always. extensions: the terms of extending; None where nothing is extended.
     max_per_day: how long one person may hold one role by it in a day of UTC's, at least max_duration; None where days
-    are not counted, as wherever approvals are asked for.
+    are not counted, as wherever approvals are asked for. notify: who hears of it.
     """
 
     name: str
@@ -183,6 +200,7 @@ class Rule:
     hours: Hours | None = None
     extensions: Extensions | None = None
     max_per_day: timedelta | None = None
+    notify: Notify = Notify()
 
     def covers(self, role: str) -> bool:
         return any(glob(pattern).fullmatch(role) for pattern in self.roles)
@@ -293,6 +311,14 @@ class Catalogue:
             for rule in self._emergencies
             if rule.break_glass and rule.covers(role) and rule.break_glass.who.includes(principal)
         )
+
+    def rule(self, name: str) -> Rule | None:
+        """The rule of that name; None where the file has none any more."""
+        return self._named.get(name)
+
+    @cached_property
+    def _named(self) -> Mapping[str, Rule]:
+        return {rule.name: rule for rule in self.rules}
 
     def rules_about(self, role: str) -> tuple[Rule, ...]:
         """Every rule that covers the role, whoever it is for, in the file's order. Its cost follows all rules."""

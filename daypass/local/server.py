@@ -27,7 +27,9 @@ from daypass.local import example, issuers
 from daypass.local.embedded_aws import HOST, HUB_ACCOUNT, CannotStart, EmbeddedAws
 from daypass.local.folder import Folder, Stage, write_private
 from daypass.local.news import told
+from daypass.local.pump import Reader, pumping
 from daypass.local.sweeper import sweeping
+from daypass.local.terminal_slack import TerminalSlack
 from daypass.operator.documents import documents as provider_documents
 from daypass.operator.keys import public_key
 
@@ -54,6 +56,7 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
         keys = issuers.keys(folder.issuers)
         documents: dict[str, bytes] = {}
         os.environ["AWS_ENDPOINT_URL"] = aws.url
+        os.environ["DAYPASS_DEAD_LETTERS"] = example.dead_letters(aws.url)
         server = _bound(loaded(_ROOT), port, documents, say)
         with server:
             stage = Stage(folder, f"http://{HOST}:{server.server_address[1]}", aws.url)
@@ -63,7 +66,7 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
             try:
                 _await_health(stage)
-                with told(say), sweeping(_sweep):
+                with told(say), sweeping(_sweep), pumping(aws.url, _readers(say), _stumbled):
                     yield stage
             finally:
                 server.shutdown()
@@ -88,6 +91,8 @@ def environment(shell: Mapping[str, str], folder: Folder) -> dict[str, str]:
         "DAYPASS_CATALOGUE": str(folder.catalogue),
         "DAYPASS_HUB_ACCOUNT": HUB_ACCOUNT,
         "DAYPASS_LOCAL": "true",
+        "DAYPASS_EVENT_BUS": example.EVENT_BUS,
+        "DAYPASS_BREAK_GLASS_TOPIC": example.BREAK_GLASS_TOPIC,
     }
 
 
@@ -149,6 +154,24 @@ def _provider_documents(stage: Stage) -> Mapping[str, bytes]:
     kms = example.kms_of_the_hub(stage.aws)
     public = {key.kid: public_key(kms, key) for key in provider.keys}
     return issuers.mirrored(provider_documents(provider, public, {}, datetime.now(UTC)))
+
+
+def _readers(say: Say) -> Mapping[str, Reader]:
+    """The stream's readers, as the app has them; without a Slack token its messages go to the terminal."""
+    from chalicelib import wiring
+
+    app = sys.modules["app"]
+    slack = wiring.web_slack() or TerminalSlack(say)
+    return {
+        "announce": lambda records: app.announce({"Records": list(records)}, None),
+        "post": lambda records: wiring.post(records, slack),
+    }
+
+
+def _stumbled(reader: str, why: str) -> None:
+    from chalicelib.log import log
+
+    log.error("pump_failed", extra={"reader": reader, "why": why})
 
 
 @contextlib.contextmanager

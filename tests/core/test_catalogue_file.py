@@ -20,6 +20,7 @@ from chalicelib.core.catalogue import (
     Extensions,
     Issuer,
     MfaClaim,
+    Notify,
     Role,
     Rule,
     Scope,
@@ -369,7 +370,6 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ('expect = "not-eligible"', 'expect = "denied"', "tests[0].expect", "'not-eligible', 'auto-approved', 'needs-app"),
     # what is not built yet
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nfreeze = []', f"{SRE}.freeze", "not a key"),
-    ('roles = ["payments-*"]', 'roles = ["payments-*"]\nnotify = "#sre"', f"{SRE}.notify", "not built yet"),
     ("[auditors]", "[directories.x]\n[auditors]", "directories", "not built yet"),
     ("[auditors]", "[organization]\n[auditors]", "organization", "not built yet"),
     # extensions
@@ -453,6 +453,50 @@ BROKEN: list[tuple[str, str, str, str]] = [
             ('"tomorrow"', 0, "must be an instant"),
             ("true", 0, "must be an instant"),
         )
+    ),
+    # notify
+    ('roles = ["payments-*"]', 'roles = ["payments-*"]\nnotify = "#sre"', f"{SRE}.notify", "must be a table"),
+    *(
+        ('roles = ["payments-*"]', f'roles = ["payments-*"]\nnotify = {{ {notify} }}', f"{SRE}.notify{place}", message)
+        for notify, place, message in (
+            ("direct = false", "", "tells nobody"),
+            ('remind_after = "30m"', "", "tells nobody"),
+            ("slack = []", ".slack", "must not be empty"),
+            ('slack = "#sre"', ".slack", "must be a list"),
+            ('slack = ["sre"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["#SRE"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["#sre leads"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["#sre.leads"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["#"]', ".slack[0]", "neither a channel's name"),
+            (f'slack = ["#{"a" * 81}"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["U0123456789"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["c0123456789"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["<!channel>"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["#sre", "C0123456789", "#sre"]', ".slack[2]", "named twice"),
+            ('slack = ["#a", "#b", "#c", "#d", "#e", "#f"]', ".slack", "names 6 channels: 5 is the most"),
+            ('slack = ["#sre"], remind_after = "10s"', ".remind_after", "between 1 min and 8 h"),
+            ('slack = ["#sre"], remind_after = "9h"', ".remind_after", "between 1 min and 8 h"),
+            ('slack = ["#sre"], remind_after = "soon"', ".remind_after", "not a length"),
+            ('slack = ["#sre"], email = true', ".email", "not a key"),
+        )
+    ),
+    (
+        'roles = ["reader@*"]',
+        'roles = ["reader@*"]\nnotify = { slack = ["#sre"], remind_after = "30m" }',
+        'rules[1] "the robot reads".notify.remind_after',
+        "nobody to remind",
+    ),
+    (
+        'review_within = "24h"',
+        'review_within = "24h", notify = { slack = ["#x"], remind_after = "1h" }',
+        f"{SRE}.break_glass.notify.remind_after",
+        "waits for nobody",
+    ),
+    (
+        'roles = ["payments-admin"]\n\n[auditors]',
+        'roles = ["payments-admin"]\nnotify = { slack = ["#sre"] }\n\n[auditors]',
+        'rules[2] "contractors never".notify',
+        "only name, who and roles",
     ),
     # hours and freeze
     ('\n[[issuers]]\nname = "people"', 'freeze = "yes"\n[[issuers]]\nname = "people"', "freeze", "true or false"),
@@ -635,14 +679,16 @@ def test_given_a_chaining_list_that_fills_the_session_policy_when_read_then_it_i
 # Rules that never matter
 
 
-def test_given_the_same_terms_under_another_name_when_read_then_the_second_says_nothing_new():
-    again = """
+@pytest.mark.parametrize("told", ["", 'notify = { slack = ["#ci"] }'])
+def test_given_the_same_terms_under_another_name_when_read_then_the_second_says_nothing_new(told):
+    again = f"""
 [[rules]]
 name = "again"
-who = { issuer = "cluster", kind = "workload", ids = ["cluster/system:serviceaccount:ci:deployer"] }
+who = {{ issuer = "cluster", kind = "workload", ids = ["cluster/system:serviceaccount:ci:deployer"] }}
 roles = ["reader@*"]
 max_duration = "720m"
 approvals = []
+{told}
 """
     [mistake] = mistakes_in(GOOD + again)
     assert (mistake.place, mistake.message) == (
@@ -751,6 +797,19 @@ def test_a_rule_without_approvals_may_lend_so_much_a_day(given, hours):
     rule = read(changed('roles = ["reader@*"]', f'roles = ["reader@*"]\nmax_per_day = "{given}"')).rules[1]
     assert rule.max_per_day == timedelta(hours=hours)
     assert read(GOOD).rules[1].max_per_day is None
+
+
+def test_who_is_told_is_read_as_it_is_written():
+    told = 'notify = { slack = ["#sre-approvals", "C0123456789", "#дежурные"], direct = true, remind_after = "30m" }'
+    burning = 'review_within = "24h", notify = { slack = ["#incidents"] }'
+    text = changed('roles = ["payments-*"]', f'roles = ["payments-*"]\n{told}')
+    sre, robot, _ = read(text.replace('review_within = "24h"', burning, 1)).rules
+    assert sre.notify == Notify(
+        slack=("#sre-approvals", "C0123456789", "#дежурные"), direct=True, remind_after=timedelta(minutes=30)
+    )
+    assert sre.break_glass is not None
+    assert sre.break_glass.notify == Notify(slack=("#incidents",))
+    assert robot.notify == Notify()
 
 
 @pytest.mark.parametrize("freeze", ["true", "false"])

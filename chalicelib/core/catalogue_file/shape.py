@@ -86,6 +86,12 @@ class RequireShape(Shape):
     ticket: Text | None = None
 
 
+class NotifyShape(Shape):
+    slack: Texts = ()
+    direct: bool = False
+    remind_after: Text | None = None
+
+
 class BreakGlassShape(Shape):
     who: WhoShape
     max_duration: Text
@@ -93,6 +99,7 @@ class BreakGlassShape(Shape):
     review_within: Text
     mfa: bool = True
     ticket: bool = False
+    notify: NotifyShape | None = None
 
 
 class HoursShape(Shape):
@@ -119,6 +126,7 @@ class RuleShape(Shape):
     hours: HoursShape | None = None
     extensions: ExtensionsShape | None = None
     max_per_day: Text | None = None
+    notify: NotifyShape | None = None
 
 
 class QuotasShape(Shape):
@@ -161,9 +169,7 @@ class FileShape(Shape):
 
 
 _ONE_TABLE = frozenset({"auditors", "provider", "quotas"})
-_NOT_YET = frozenset(
-    {"notify", "directories", "organization"}
-)  # designed, not built: passing over one of them could give access
+_NOT_YET = frozenset({"directories", "organization"})  # designed, not built: passing over one of them could give access
 
 _SENTENCES = {
     "missing": "is missing",
