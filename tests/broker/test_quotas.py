@@ -642,3 +642,33 @@ def test_two_first_uses_in_any_order_never_hold_more_than_the_day_allows(
     assert Counter(outcomes.values())["lent"] == len(open_windows)
     if refused is None:
         assert sorted(outcomes.values()) == ["lent", "quota-used"]
+
+
+@pytest.mark.parametrize("escalating", [False, True], ids=["two opened", "one escalated"])
+@pytest.mark.parametrize("order", sorted(set(itertools.permutations("AAABBB"))), ids="".join)
+def test_of_two_emergencies_in_any_order_one_is_opened_where_one_a_day_may_be(
+    order: tuple[str, ...], escalating: bool
+) -> None:
+    stage = Stage(catalogue=with_quotas(break_glass_per_day=1))
+    pending, turns = stage.asked(), Turns(order)
+
+    def burn(side: str) -> str:
+        world = Turned(stage, turns, side).world
+        try:
+            if escalating and side == "B":
+                emergency.escalate(world, CAROL, pending.id, reason=FIRE.reason)
+            else:
+                lending.ask_and_lend(world, CAROL, FIRE, None)
+            return "opened"
+        except Refusal as refusal:
+            return refusal.slug
+        finally:
+            turns.over(side)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(burn, "AB")) == ["opened", "quota-used"]
+    assert (
+        sum(stage.types(r.id).count("break_glass.opened") for r in stage.requests.everything(after=None, limit=9).items)
+        == 1
+    )
+    assert +stage.requests.used == stage.told()
