@@ -38,8 +38,9 @@ _ids = itertools.count(1)
 
 
 def an_id() -> str:
-    """Shaped like a ULID, never the same twice, and greater than all before it."""
-    return f"01K{next(_ids):07d}{0:016d}"
+    """Shaped like a ULID, greater than all before it, and with another ending than any."""
+    number = next(_ids)
+    return f"01K{number:07d}{number:016d}"
 
 
 def a_principal(id: str = "alice@example.com", **changed: Any) -> Principal:
@@ -159,7 +160,12 @@ principals = st.builds(
     authenticated_at=instants,
 )
 approvals = st.builds(
-    Approval, by=texts, at=instants, comment=st.none() | texts, qualifies=st.frozensets(texts, max_size=3)
+    Approval,
+    by=texts,
+    at=instants,
+    comment=st.none() | texts,
+    qualifies=st.frozensets(texts, max_size=3),
+    mfa=st.booleans(),
 )
 stages = st.builds(StageProgress, count=st.integers(0, 9), who=whos, approved_by=_tuples(texts))
 scopes = st.builds(ScopeChoice, name=texts, parameters=st.dictionaries(texts, texts, max_size=3))
