@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from chalicelib.core.life import State
 from chalicelib.core.refusals import NotYet
 from chalicelib.core.request import Ask, ScopeChoice, Verdict
 from chalicelib.core.times import read_instant
-
-ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
-ROLE = r"^[a-z0-9][a-z0-9-]{0,62}(@[a-z0-9][a-z0-9-]{0,62})?$"
+from chalicelib.fields import Parameters, Reason, Role, Seconds, Text, Ticket
 
 
 class In(BaseModel):
     """What callers send: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-def _plain(text: str) -> str:
-    if any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in text):
-        raise ValueError("control characters are not allowed")
-    if not any(unicodedata.category(c)[0] in "LNSP" for c in text):
-        raise ValueError("write something that can be read")
-    return text
 
 
 def _policy_text(value: Any) -> Any:
@@ -46,9 +35,6 @@ def _flag(value: Any) -> Any:
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
-Text = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
-Reason = Annotated[str, Field(min_length=3, max_length=500), AfterValidator(_plain)]
-Seconds = Annotated[StrictInt, Field(ge=60, le=10**9)]
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
 # Text first: pydantic alone would take numbers, fractions and a minute's sixtieth second.
 Starts = Annotated[
@@ -60,16 +46,16 @@ Cursor = Annotated[str, Field(min_length=1, max_length=300)]
 
 class ScopeBody(In):
     name: Annotated[str, Field(min_length=1, max_length=64)]
-    parameters: dict[str, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict, max_length=20)
+    parameters: Parameters = Field(default_factory=dict)
 
 
 class AskBody(In):
     """One ask. `session_policy` is a policy document, as an object or as its JSON text."""
 
-    role: Annotated[str, Field(pattern=ROLE)]
+    role: Role
     duration_seconds: Seconds
     reason: Reason
-    ticket: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = None
+    ticket: Ticket | None = None
     scope: ScopeBody | None = None
     session_policy: (
         Annotated[str | dict[str, Any], Field(union_mode="left_to_right"), AfterValidator(_policy_text)] | None
@@ -109,6 +95,13 @@ class ApproveBody(In):
 
 class DenyBody(In):
     comment: Text
+
+
+class BindBody(In):
+    code: Annotated[str, Field(pattern=r"^[!-~]{1,64}$", description="As the slash command gave it in Slack.")]
+    email: Annotated[str, Field(max_length=320)] | None = Field(
+        default=None, description="Of the Slack user, where it is another address than your id."
+    )
 
 
 class EscalateBody(In):
