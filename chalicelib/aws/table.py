@@ -1,6 +1,6 @@
-"""Requests in DynamoDB: the only module that knows the table.
+"""Requests in DynamoDB.
 
-One table, six kinds of items. A request, its history and its sessions share a partition: one Query tells the story.
+One table. A request, its history and its sessions share a partition: one Query tells the story.
 
     kind      pk                   sk                     holds
     request   request#<id>         request                the request
@@ -9,6 +9,8 @@ One table, six kinds of items. A request, its history and its sessions share a p
     claim     claim#<SHA-256>      claim                  one use of an Idempotency-Key; `until` is the TTL attribute
     quota     principal#<id>       quota                  the set of the ids of a principal's open requests
     emergen.  principal#<id>       emergencies            those that wait for their review, and when the first is due
+
+Slack's bindings, of three kinds more, are in `bindings.py`.
 
     access                         how
     get                            GetItem of `request`
@@ -144,13 +146,13 @@ class Table:
         )
         self._name = name
         self._connection = _bound(Item, {"Meta": meta})._get_connection()
-        ours = {"Meta": meta, "_connection": self._connection}
-        self._requests = _bound(RequestItem, ours)
-        self._events = _bound(EventItem, ours)
-        self._sessions = _bound(SessionItem, ours)
-        self._claims = _bound(ClaimItem, ours)
-        self._quotas = _bound(QuotaItem, ours)
-        self._emergencies = _bound(EmergenciesItem, ours)
+        self._ours = {"Meta": meta, "_connection": self._connection}
+        self._requests = self.model(RequestItem)
+        self._events = self.model(EventItem)
+        self._sessions = self.model(SessionItem)
+        self._claims = self.model(ClaimItem)
+        self._quotas = self.model(QuotaItem)
+        self._emergencies = self.model(EmergenciesItem)
         self._sleep = sleep
         # PynamoDB keeps a session per thread and one client for all. Making the client now settles which session it is.
         self.client = cast("DynamoDBClient", self._connection.connection.client)
@@ -187,6 +189,23 @@ class Table:
             limit=limit + 1,
         )
         return _page((each.read() for each in found), limit, lambda event: str(event.seq))
+
+    @_answering()
+    def read(self, keys: Sequence[tuple[str, str]]) -> Iterable[RawItem]:
+        """The items of these keys that there are, in no order, in one consistent read."""
+        return self._batch(keys)
+
+    @_answering()
+    def write(self, writes: Sequence[Write]) -> None:
+        """All of the writes, or none of them. Raises Cancelled."""
+        self._transact(writes)
+
+    def model(self, kind: type[K]) -> type[K]:
+        """A kind of items as this table's own."""
+        return _bound(kind, self._ours)
+
+    def request(self, item: RawItem) -> Request:
+        return self._requests.from_raw_data(item).read()
 
     def by_requester(self, requester_id: str, *, after: str | None, limit: int) -> Page[Request]:
         return self._newest("by_requester", (requester_id,), after, limit)
@@ -293,14 +312,19 @@ class Table:
         """Those of the requests that are open at `now`."""
         if not request_ids:
             return set()
-        keys: list[Any] = [{"pk": request_key(each), "sk": "request"} for each in request_ids]
+        requests = (
+            self.request(each) for each in self._batch([(request_key(each), "request") for each in request_ids])
+        )
+        return {request.id for request in requests if request.state(now) in life.OPEN}
+
+    def _batch(self, keys: Sequence[tuple[str, str]]) -> Iterable[RawItem]:
+        asked: list[Any] = [{"pk": pk, "sk": sk} for pk, sk in keys]
         # Not Model.batch_get: it asks for what was left unprocessed again and again, without a pause.
-        answer = self._connection.batch_get_item(keys, consistent_read=True)
+        answer = self._connection.batch_get_item(asked, consistent_read=True)
         if answer["UnprocessedKeys"]:
             raise Unavailable("The table of requests cannot keep up: nothing was stored.")
         found: Iterable[RawItem] = answer["Responses"][self._name]
-        requests = (self._requests.from_raw_data(each).read() for each in found)
-        return {request.id for request in requests if request.state(now) in life.OPEN}
+        return found
 
     def _additions(self, change: Change) -> list[Write]:
         request_id = change.after.id
