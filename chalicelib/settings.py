@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 PREFIX = "DAYPASS_"
+SECRET_ARN = re.compile(
+    r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[!-~]+|ssm:[a-z0-9-]+:[0-9]{12}:parameter/[!-~]+)",
+    re.ASCII,
+)
 
 
 class Misconfigured(Exception):
@@ -25,10 +30,22 @@ class IamDoor(BaseModel):
     organization_id: str
 
 
+class SlackDoor(BaseModel):
+    """Where the two secrets of the Slack app are kept: ARNs, or with `local` the secrets themselves."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signing_secret: SecretStr
+    bot_token: SecretStr
+    api: str
+
+
 class Settings(BaseModel):
     """table: the DynamoDB table's name. catalogue: a path. hub_account: the account that the broker runs in.
 
     api_id, stage, organization_id: all three open the IAM door; without them it is shut.
+    slack_signing_secret, slack_bot_token: ARNs of secrets of AWS Secrets Manager or of parameters of SSM; both open the
+    Slack door, without them it is shut. slack_api: the address of Slack's Web API.
     local: set by `daypass local` alone: lets the catalogue name loopback issuers; refused inside Lambda.
     """
 
@@ -42,6 +59,9 @@ class Settings(BaseModel):
     api_id: str | None = None
     stage: str | None = None
     organization_id: str | None = None
+    slack_signing_secret: SecretStr | None = None
+    slack_bot_token: SecretStr | None = None
+    slack_api: str = "https://slack.com/api/"
     local: bool = False
 
     @model_validator(mode="after")
@@ -49,6 +69,27 @@ class Settings(BaseModel):
         if self.catalogue.startswith("s3://"):
             raise ValueError("a catalogue in S3 is not built yet: put the file into the package and give its path")
         return self
+
+    @model_validator(mode="after")
+    def _secrets_are_not_in_the_environment(self) -> Settings:
+        given = {"SLACK_SIGNING_SECRET": self.slack_signing_secret, "SLACK_BOT_TOKEN": self.slack_bot_token}
+        plain = [name for name, value in given.items() if value and not SECRET_ARN.fullmatch(value.get_secret_value())]
+        if plain and not self.local:
+            raise ValueError(
+                f"{' and '.join(PREFIX + name for name in plain)}: give the ARN of a secret (AWS Secrets Manager) or "
+                "of a SecureString (SSM), never the secret itself: an environment is read by many"
+            )
+        if not self.slack_api.startswith("https://") and not self.local:
+            raise ValueError(f"{PREFIX}SLACK_API: the bot token goes there, so it has to be https")
+        return self
+
+    @property
+    def slack_door(self) -> SlackDoor | None:
+        if self.slack_signing_secret and self.slack_bot_token:
+            return SlackDoor(
+                signing_secret=self.slack_signing_secret, bot_token=self.slack_bot_token, api=self.slack_api
+            )
+        return None
 
     @property
     def iam_door(self) -> IamDoor | None:
