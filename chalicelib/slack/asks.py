@@ -13,7 +13,7 @@ from chalicelib.broker import asking
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.principal import Principal
-from chalicelib.core.refusals import FieldError, Invalid, NotEligible, Refusal, TooLong
+from chalicelib.core.refusals import FieldError, IdempotencyKeyReused, Invalid, NotEligible, Refusal, TooLong
 from chalicelib.core.request import Ask, ScopeChoice
 from chalicelib.core.rules import ticket_fits, ways_in
 from chalicelib.fields import Parameters, Reason, Role, Seconds, Ticket, parsed
@@ -65,19 +65,21 @@ def wish(
     )
 
 
-def from_words(catalogue: Catalogue, principal: Principal, words: list[str], *, break_glass: bool = False) -> Ask:
+def from_text(catalogue: Catalogue, principal: Principal, text: str, *, break_glass: bool = False) -> Ask:
     """`payments-admin 2h INC-123 disk full`: role, length, perhaps a ticket, reason. Raises Invalid.
 
     The word after the length is the ticket where it fits what a rule for the role asks for, or looks like one.
     """
+    words = text.split(maxsplit=2)
     if len(words) < 3:
         raise _unclear("role", "write the role, how long, and why, as in: payments-admin 2h the disk is full")
-    role, written, *rest = words
-    ticket = rest[0] if _is_ticket(catalogue, principal, role, rest[0]) else None
+    role, written, reason = words
+    first, *rest = reason.split(maxsplit=1)
+    ticket = first if _is_ticket(catalogue, principal, role, first) else None
     return wish(
         role=role,
         duration=read_length(written),
-        reason=" ".join(rest[1:] if ticket else rest),
+        reason="".join(rest) if ticket else reason,
         ticket=ticket,
         break_glass=break_glass,
     )
@@ -108,6 +110,10 @@ def asked(visit: Visit, ask: Ask, key: str) -> list[Json]:
         if told := needs_mfa(visit, ask):
             return told
         raise
+    except IdempotencyKeyReused:
+        raise IdempotencyKeyReused(
+            "This was sent before, with other words: `list` shows what became of it. To ask anew, begin anew."
+        ) from None
     return story(request, visit.world.now())
 
 

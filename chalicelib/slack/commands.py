@@ -27,7 +27,7 @@ class Typed:
     """One use of the command. trigger: the same for every time that Slack tells of it; opens one form within 3 s."""
 
     name: str
-    words: list[str]
+    text: str
     trigger: str
     user: SlackUser
 
@@ -35,7 +35,7 @@ class Typed:
     def of(cls, payload: Mapping[str, Any]) -> Typed:
         return cls(
             name=str(payload.get("command", "")),
-            words=_as_typed(str(payload.get("text", ""))).split(),
+            text=_as_typed(str(payload.get("text", ""))).strip(),
             trigger=str(payload.get("trigger_id", "")),
             user=SlackUser(str(payload.get("team_id", "")), str(payload.get("user_id", ""))),
         )
@@ -47,19 +47,20 @@ def answer(office: Office, payload: Mapping[str, Any]) -> Json | None:
     visit = office.command(typed.user)
     if isinstance(visit, Unbound):
         return privately(*_offered(office, visit))
-    match typed.words:
-        case []:
+    verb, _, rest = typed.text.partition(" ")
+    match verb:
+        case "":
             office.calls.open(typed.trigger, forms.ask())
             return None
-        case ["help", *_]:
+        case "help":
             return privately(*_help(typed.name))
-        case ["break-glass", *rest]:
-            ask = asks.from_words(visit.world.catalogue(), visit.principal, rest, break_glass=True)
+        case "break-glass":
+            ask = asks.from_text(visit.world.catalogue(), visit.principal, rest, break_glass=True)
             return emergencies.begin(office, visit, ask, typed.trigger)
-        case [verb, *rest] if verb in _VERBS:
-            return privately(*_VERBS[verb](visit, rest))
-        case words:
-            ask = asks.from_words(visit.world.catalogue(), visit.principal, words)
+        case _ if verb in _VERBS:
+            return privately(*_VERBS[verb](visit, rest.strip()))
+        case _:
+            ask = asks.from_text(visit.world.catalogue(), visit.principal, typed.text)
             return privately(*asks.asked(visit, ask, typed.trigger))
 
 
@@ -72,7 +73,7 @@ def _offered(office: Office, unbound: Unbound) -> list[Json]:
     ]
 
 
-def _list(visit: Visit, rest: list[str]) -> list[Json]:
+def _list(visit: Visit, rest: str) -> list[Json]:
     now = visit.world.now()
     blocks: list[Json] = []
     for title, filters in (("*Yours*", Filters(mine=True)), ("*Waiting for your answer*", Filters(to_approve=True))):
@@ -81,13 +82,13 @@ def _list(visit: Visit, rest: list[str]) -> list[Json]:
     return blocks or [sentence("You have no requests, and none waits for your answer.")]
 
 
-def _show(visit: Visit, rest: list[str]) -> list[Json]:
+def _show(visit: Visit, rest: str) -> list[Json]:
     id = finding.by_ending(visit.world, visit.principal, _one_id(rest))
     request = seeing.current(visit.world, seeing.found(visit.world, visit.principal, id))
     return story(request, visit.world.now())
 
 
-def _done(visit: Visit, rest: list[str]) -> list[Json]:
+def _done(visit: Visit, rest: str) -> list[Json]:
     """Whatever it takes to be done: what is used is returned, what is not is cancelled."""
     id = finding.by_ending(visit.world, visit.principal, _one_id(rest), mine=True)
     state = seeing.found(visit.world, visit.principal, id).state(visit.world.now())
@@ -95,11 +96,12 @@ def _done(visit: Visit, rest: list[str]) -> list[Json]:
     return _ended(end(visit.world, visit.principal, id), visit)
 
 
-def _revoke(visit: Visit, rest: list[str]) -> list[Json]:
-    if len(rest) < 2:
+def _revoke(visit: Visit, rest: str) -> list[Json]:
+    which, *why = rest.split(maxsplit=1) or [""]
+    if not why:
         raise _unclear("write which request and why, as in: revoke 4XK2Q9ZD it was a mistake")
-    id = finding.by_ending(visit.world, visit.principal, rest[0])
-    comment = parsed("The reason", lambda: forms.Comment(comment=" ".join(rest[1:]))).comment
+    id = finding.by_ending(visit.world, visit.principal, which)
+    comment = parsed("The reason", lambda: forms.Comment(comment=why[0])).comment
     return _ended(revoking.revoke(visit.world, visit.principal, id, comment=comment), visit)
 
 
@@ -115,7 +117,7 @@ def _ended(request: Request, visit: Visit) -> list[Json]:
     return told
 
 
-_VERBS: Mapping[str, Callable[[Visit, list[str]], list[Json]]] = {
+_VERBS: Mapping[str, Callable[[Visit, str], list[Json]]] = {
     "list": _list,
     "show": _show,
     "done": _done,
@@ -136,10 +138,10 @@ def _help(name: str) -> list[Json]:
     return [section("\n".join(f"{quoted(f'{name} {words}'.strip(), 200)} {about}" for words, about in usage))]
 
 
-def _one_id(rest: list[str]) -> str:
-    if len(rest) != 1:
+def _one_id(rest: str) -> str:
+    if len(rest.split()) != 1:
         raise _unclear("write which request, as in: show 4XK2Q9ZD")
-    return rest[0]
+    return rest
 
 
 def _unclear(message: str) -> Invalid:

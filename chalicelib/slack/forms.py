@@ -133,7 +133,7 @@ def deny(request: Request) -> Json:
 
 def emergency(blocks: list[Json], kept: Mapping[str, Any]) -> Json:
     """kept: what comes back with the confirmation."""
-    return _form(EMERGENCY, "Break the glass", "Break the glass", blocks, json.dumps(kept))
+    return _form(EMERGENCY, "Break the glass", "Break the glass", blocks, json.dumps(kept, ensure_ascii=False))
 
 
 def told(title: str, blocks: list[Json]) -> Json:

@@ -61,6 +61,8 @@ def test_what_waits_for_others_says_for_whom_and_until_when(team: Workspace) -> 
         (None, "inc-123 disk full", None, "inc-123 disk full"),
         (None, "INC-123: disk full", None, "INC-123: disk full"),
         (None, "UTF-8 is broken", "UTF-8", "is broken"),
+        (None, "INC-123   disk  full ", "INC-123", "disk  full"),
+        (None, "a  b   c", None, "a  b   c"),
         ("#[0-9]+", "#42 disk full", "#42", "disk full"),
         ("[A-Z]+-[0-9]+", "INC-123 disk full", "INC-123", "disk full"),
     ],
@@ -94,6 +96,8 @@ def test_a_ticket_is_told_by_its_form(team: Workspace, pattern, words, ticket, r
         ("show 4XK2Q9ZD", "No request that you may see ends in 4XK2Q9ZD"),
         ("done 4XK2Q9ZD", "No request that you may see ends in 4XK2Q9ZD"),
         ("revoke 4XK2Q9ZD", "Write which request and why"),
+        ("revoke", "Write which request and why"),
+        ("break-glass", "Write the role, how long, and why"),
         ("break-glass payments-admin 30m", "Write the role, how long, and why"),
     ],
 )
@@ -274,6 +278,14 @@ def test_an_emergency_is_confirmed_by_who_has_read_whom_it_tells(team: Workspace
     assert request.duration == HOUR / 2
     assert "an emergency: nobody approved it" in form.text
     assert f"`daypass credentials {request.id[-8:]}`" in form.text
+
+
+@pytest.mark.parametrize("letter", ["💥", '"', "<", "\\", "é"])
+def test_the_longest_reason_comes_back_with_the_confirmation(team: Workspace, letter: str) -> None:
+    team.stage.catalogue = with_glass(require_mfa=False)
+    carol = team.person(CAROL)
+    carol.sends(carol.opens(f"break-glass payments-admin 30m {letter * 500}"))
+    assert the_one(team).reason == letter * 500
 
 
 def test_an_emergency_that_is_sent_twice_is_one(team: Workspace) -> None:

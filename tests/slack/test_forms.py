@@ -8,6 +8,7 @@ from chalicelib.core.catalogue import Catalogue, Scope
 from chalicelib.core.life import State
 from chalicelib.core.request import Request, ScopeChoice
 from tests.builders import HOUR, SECOND
+from tests.fakes import Effect
 from tests.people import ALICE, CAROL
 from tests.slack.fake_slack import Form, Person
 from tests.slack.workspace import Workspace
@@ -226,6 +227,19 @@ def test_a_form_that_is_sent_twice_is_one_request(team: Workspace) -> None:
     first = alice.sends(form)
     assert team.slack.repeat().json == first.json
     assert the_one(team).version == 1
+
+
+def test_a_form_that_is_sent_again_with_other_words_says_what_became_of_the_first(team: Workspace) -> None:
+    alice = team.person(ALICE)
+    form = filled(alice, "sandbox-admin", duration="3600", reason="trying things out")
+    team.stage.requests.fail_next(Effect.AFTER)
+    asked, filled_in = form.view, dict(form.values)
+    alice.sends(form)
+    form.view, form.values = asked, filled_in
+    alice.writes(form, "reason", "something else")
+    alice.sends(form)
+    assert "This was sent before, with other words" in form.view["blocks"][0]["text"]["text"]
+    assert the_one(team).reason == "trying things out"
 
 
 def test_every_step_of_the_form_costs_one_call_of_slack_and_opening_it_at_most_two(team: Workspace) -> None:
