@@ -11,7 +11,7 @@ from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, Rate
 
 from chalicelib import wiring
 from chalicelib.web.gate import Door
-from chalicelib.web.routes import mount, mount_open
+from chalicelib.web.routes import mount, mount_open, mount_raw
 
 STREAM = "infra/outbox.json names the table's stream, and how often Lambda tries"
 
@@ -20,6 +20,7 @@ app = Chalice(app_name="daypass")
 mount_open(app, wiring.INSIDE)
 mount(app, Door.BEARER, wiring.INSIDE)
 mount(app, Door.IAM, wiring.INSIDE)
+mount_raw(app, "POST", "/slack/events", wiring.slack(app))
 
 
 @app.schedule(Rate(5, unit=Rate.MINUTES), description="Announces what has expired or ended")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from chalice.app import Chalice
 from ulid import ULID
 
 from chalicelib import settings
@@ -20,13 +22,13 @@ from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
 from chalicelib.broker import draining, sweeping
 from chalicelib.broker.draining import Drained
-from chalicelib.broker.ports import World
+from chalicelib.broker.ports import Bindings, World
 from chalicelib.broker.sweeping import Outcome
 from chalicelib.catalogue_source import CatalogueSource
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.catalogue_file import read_catalogue
 from chalicelib.core.principal import Principal
-from chalicelib.core.refusals import Unavailable
+from chalicelib.core.refusals import Unauthenticated, Unavailable
 from chalicelib.identity import bearer, sigv4
 from chalicelib.identity.fetch import fetch
 from chalicelib.identity.keys import Keys
@@ -34,15 +36,17 @@ from chalicelib.log import log
 from chalicelib.metrics import Metric, count
 from chalicelib.telling import ToldTable
 from chalicelib.web.gate import Gate
-from chalicelib.web.routes import Inside
+from chalicelib.web.routes import Inside, View
 
 if TYPE_CHECKING:
     from chalicelib.aws.bus import DeadLetterQueue, EventBus, Topic
     from chalicelib.aws.messages import MessagesTable
+    from chalicelib.aws.secrets import Secrets
     from chalicelib.core.request import Request
     from chalicelib.outbox.batch import Sink
     from chalicelib.outbox.ports import Message
     from chalicelib.outbox.posting import Desk
+    from chalicelib.slack.door import Door
     from chalicelib.slack.posting import Slack
 
 
@@ -66,14 +70,20 @@ def catalogue() -> Catalogue:
 
 
 @cache
+def _table() -> ToldTable:
+    ours = _settings()
+    return ToldTable(ours.table, region=ours.region)
+
+
+@cache
 def world() -> World:
     """One botocore session for everything of AWS."""
-    ours = _settings()
-    table = ToldTable(ours.table, region=ours.region)
+    ours, table = _settings(), _table()
     lender = StsLender(sts_client(table.session, ours.region), KmsSigner(table.session).sign)
     return World(
         catalogue=catalogue,
         requests=table,
+        bindings=_bindings,
         lender=lender,
         revoker=IamRevoker(table.session, ours.region),
         now=_now,
@@ -86,6 +96,13 @@ def world() -> World:
 def _queue(table: Table) -> SqsQueue | None:
     url, key = _settings().emergency_queue, _settings().emergency_key
     return SqsQueue(table.session, _settings().region, url=url, key=key) if url and key else None
+
+
+@cache
+def _bindings() -> Bindings:
+    from chalicelib.aws.bindings import Bindings as Stored
+
+    return Stored(_table())
 
 
 @cache
@@ -109,6 +126,49 @@ def gate() -> Gate:
         )
 
     return Gate(bearer=from_bearer, iam=from_iam if door else None)
+
+
+def slack(app: Chalice) -> View:
+    """The Slack door's view: what it needs is imported and made when somebody knocks."""
+
+    @cache
+    def door() -> Door:
+        return _slack_door(app)
+
+    return lambda request, fields: door().answer(request, fields)
+
+
+@cache
+def _secrets() -> Secrets:
+    from chalicelib.aws.secrets import Secrets
+
+    return Secrets(_table().session)
+
+
+def _slack_door(app: Chalice) -> Door:
+    from chalicelib.slack.door import Door, Handle
+
+    ours = _settings().slack_door
+    if ours is None:
+        raise Unauthenticated("The Slack door is shut here: it needs the app's signing secret and bot token.")
+    secrets = _secrets()
+    signing_secret, bot_token = ours.signing_secret.get_secret_value(), ours.bot_token.get_secret_value()
+
+    @cache
+    def listening() -> Handle:
+        from chalicelib.slack.calls import SlackCalls
+        from chalicelib.slack.listening import listening
+        from chalicelib.slack.visit import Office
+
+        calls = SlackCalls(lambda: secrets.get(bot_token), ours.api, time.monotonic)
+        return listening(Office(world, calls, time.time), app)
+
+    return Door(
+        secret=lambda: secrets.get(signing_secret),
+        changed_secret=lambda: secrets.changed(signing_secret),
+        clock=time.time,
+        listening=listening,
+    )
 
 
 def sweep() -> None:
@@ -184,17 +244,11 @@ def web_slack() -> Slack | None:
     """Slack's Web API; None where no bot token is set."""
     from chalicelib.slack.posting import WebApi
 
-    secret = _settings().slack_bot_token
-    return WebApi(partial(_secret, secret)) if secret else None
-
-
-def _secret(arn: str) -> str:
-    """Raises Unavailable: a permission that is missing is mended while the stream waits."""
-    from chalicelib.aws.clients import patient_client, unavailable_where_refused
-
-    secrets = patient_client(_table().session, "secretsmanager", _settings().region)
-    with unavailable_where_refused("Secrets Manager"):
-        return str(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    ours = _settings()
+    if ours.slack_bot_token is None:
+        return None
+    arn, secrets = ours.slack_bot_token.get_secret_value(), _secrets()
+    return WebApi(lambda: (secrets.changed(arn) or secrets.get(arn)).value, ours.slack_api)
 
 
 def _handled(done: str, records: Records, sinks: Mapping[str, Sink]) -> dict[str, Any]:
@@ -227,8 +281,9 @@ def _desk(slack: Slack) -> Desk:
 
 
 def _slack_users(principal_ids: Collection[str]) -> Mapping[str, str]:
-    """Nobody: no principal is bound to a Slack user yet."""
-    return {}
+    from chalicelib.aws.bindings import Bindings as Stored
+
+    return Stored(_table()).users_of(principal_ids)
 
 
 def _not_told(message: Message, code: str) -> None:
@@ -268,10 +323,6 @@ def _messages() -> MessagesTable:
     from chalicelib.aws.messages import MessagesTable
 
     return MessagesTable(_table())
-
-
-def _table() -> Table:
-    return cast(Table, world().requests)
 
 
 def _now() -> datetime:

@@ -257,6 +257,20 @@ def whoami(as_json: AsJson = False) -> None:
     _line(showing.pairs([*about, ("groups", groups), ("mfa", "yes" if me.get("mfa") else "no")]))
 
 
+@app.command("slack-bind")
+def slack_bind(
+    code: Annotated[str, typer.Argument(help="As the slash command gave it to you, and to nobody else.")],
+    email: Annotated[str | None, typer.Option(help="Yours in Slack, where it is another one than here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that a Slack user is you: from then on you ask and approve in Slack, for a day at a time."""
+    bound = _client().bind_slack(code.strip(), email=email)
+    if as_json:
+        _json(bound)
+    else:
+        _line(showing.slack_binding(bound))
+
+
 @app.command()
 def credentials(
     what: Annotated[str, typer.Argument(metavar="ID-OR-ROLE", help="A request, or a role that you were given.")],

@@ -29,6 +29,7 @@ from chalicelib.broker.ports import (
     Stale,
 )
 from chalicelib.core import denies, life
+from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Event
 from chalicelib.core.quotas import Charge
@@ -226,6 +227,40 @@ class FakeRequests:
             found = [request for request in self._requests.values() if wanted(request)]
         older = [request for request in found if after is None or request.id < after]
         return _page(sorted(older, key=_id, reverse=True), limit, _id)
+
+
+@dataclass
+class FakeBindings:
+    """`ports.Bindings` in memory. `tests/aws/test_bindings.py` holds it to the table's rules."""
+
+    requests: FakeRequests
+    bindings: dict[SlackUser, Binding] = field(default_factory=dict)
+    offers: dict[str, Offer] = field(default_factory=dict)
+    _only: dict[tuple[str, str], SlackUser] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def bound(self, user: SlackUser, request_id: str | None = None) -> tuple[Binding | None, Request | None]:
+        return self.bindings.get(user), self.requests.get(request_id) if request_id else None
+
+    def offer(self, code_digest: str, offer: Offer) -> None:
+        self.offers[code_digest] = offer
+
+    def offered(self, code_digest: str) -> Offer | None:
+        return self.offers.get(code_digest)
+
+    def bind(self, code_digest: str, binding: Binding) -> SlackUser | None:
+        with self._lock:
+            offer = self.offers.get(code_digest)
+            if offer is None or offer.used_by is not None or binding.confirmed_at >= offer.until:
+                raise Stale
+            self.offers[code_digest] = replace(offer, used_by=binding.principal_id)
+            before = self._only.get((binding.principal_id, binding.user.team))
+            self._only[binding.principal_id, binding.user.team] = binding.user
+            self.bindings[binding.user] = binding
+            if before in (None, binding.user) or self.bindings[before].principal_id != binding.principal_id:
+                return None
+            self.bindings[before] = replace(self.bindings[before], replaced_at=binding.confirmed_at)
+            return before
 
 
 @dataclass

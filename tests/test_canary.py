@@ -19,6 +19,7 @@ from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.stream import committed
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
+from chalicelib.broker import binding, lending
 from chalicelib.broker.ports import Lent, Secret
 from chalicelib.core.catalogue import Catalogue, MfaClaim, Notify
 from chalicelib.core.provider import Provider, ProviderKey
@@ -43,7 +44,9 @@ from tests.hub import Hub
 from tests.identity.tokens import Idp
 from tests.oidc import TrustedRole, stub_sts
 from tests.outbox.fakes import FakeBus
-from tests.people import ALICE
+from tests.people import ALICE, FRANK
+from tests.slack.team import Workspace as Team
+from tests.slack.team import open_workspace
 from tests.slack.workspace import FakeSlack, Workspace
 from tests.stage import CATALOGUE, via_oidc
 from tests.web.api import ASK, SANDBOX, Api, HttpAnswer
@@ -296,3 +299,67 @@ def test_the_token_that_daypass_signs_is_shown_to_sts_and_to_nobody_else(
 
     parts = [part for token in sts.tokens for part in (token, *token.split(".")[1:])]
     look_everywhere(hub, lines, capfd, answers, *parts)
+
+
+def test_no_secret_of_slack_is_found_in_log_table_answers_or_what_slack_is_told(
+    hub: Hub, lines: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    lender = Tweeting(hub.world.lender)
+    world = replace(hub.world, lender=lender, catalogue=lambda: CATALOGUE)
+    answers: list[str] = []
+    with open_workspace(Team(worlds=lambda: world)) as team:
+        alice, frank = team.people[ALICE.id], team.people[FRANK.id]
+        code = team.code(alice)
+        bound = binding.confirm(world, ALICE, code)
+        answers.append(repr(bound))
+
+        def types(text: str) -> None:
+            answers.append(alice.types(text).body)
+
+        types("sandbox-admin 1h trying things out")
+        ask_id = world.requests.by_requester(ALICE.id, after=None, limit=1).items[0].id
+        assert lending.lend(world, ALICE, ask_id).session_token.value == SESSION_TOKEN
+        for text in ("list", f"show {ask_id}", f"done {ask_id}", "nonsense", "payments-admin 1h it would be handy", ""):
+            types(text)
+        for secret in ("another", team.slack.secret):
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            answers.append(team.slack.post({**headers, **team.slack.signed("{", secret=secret)}, "payload={").body)
+        frank.presses("daypass_approve", ask_id)
+        for error in ("token_revoked", "invalid_auth"):
+            team.slack.fail("views.open", 200, error)
+            types("")
+            team.slack.fail("response_url", 500, error)
+            frank.presses("daypass_approve", ask_id)
+        team.slack.mend()
+        world = replace(world, requests=Shouting(world.requests))
+        types("list")
+        types("sandbox-admin 1h trying things out")
+        answers += [json.dumps(told) for told in team.slack.told]
+        answers += [json.dumps(form.view) for form in team.slack.forms.values()]
+        answers += [json.dumps(given) for _, given in team.slack.calls]
+
+    everywhere = {
+        "the table": json.dumps(hub.table.client.scan(TableName=hub.table._name)["Items"]),
+        "the log": "\n".join(lines),
+        "the terminal": "".join(capfd.readouterr()),
+        "the answers": "\n".join(answers),
+    }
+    for place, text in everywhere.items():
+        assert text or place == "the terminal"
+        for canary in ("CANARY", code):
+            assert canary not in text, f"a secret in {place}"
+    assert "slack_failed" in everywhere["the log"]
+    assert "slack_call_failed" in everywhere["the log"]
+
+
+class Shouting:
+    """A table that breaks at every touch, with all it was given."""
+
+    def __init__(self, requests: Any) -> None:
+        self.requests = requests
+
+    def __getattr__(self, name: str) -> Any:
+        def broken(*given: Any, **more: Any) -> Any:
+            raise RuntimeError(f"a bug that tells all it holds: {name} {given!r} {more!r}")
+
+        return broken

@@ -1,6 +1,6 @@
 """Requests in DynamoDB, and the table that all kinds of items share.
 
-One table, seven kinds of items. A request, its history and its sessions share a partition: one Query tells the story.
+One table. A request, its history and its sessions share a partition: one Query tells the story.
 
     kind      pk                   sk                     holds
     request   request#<id>         request                the request
@@ -13,6 +13,8 @@ One table, seven kinds of items. A request, its history and its sessions share a
     day       principal#<id>       day#<date>#<quota>     what of one quota is used that day: `break-glass`, or the
                                                           seconds of `<role>#<rule>`; `until` is the TTL attribute
     aside     aside                <sent at>#<message id> a message of the emergency queue that is not believed
+
+Slack's bindings, of three kinds more, are in `bindings.py`.
 
     access                         how
     get                            GetItem of `request`
@@ -138,10 +140,6 @@ class Table:
         self.client = cast("DynamoDBClient", self._connection.connection.client)
         self.session: BotocoreSession = self._connection.connection.session
 
-    def model(self, kind: type[K]) -> type[K]:
-        """The items of a kind, in this table."""
-        return _bound(kind, self._ours)
-
     @answering()
     def get(self, request_id: str) -> Request | None:
         try:
@@ -173,6 +171,18 @@ class Table:
             limit=limit + 1,
         )
         return _page((each.read() for each in found), limit, lambda event: str(event.seq))
+
+    @answering()
+    def read(self, keys: Sequence[tuple[str, str]]) -> Iterable[RawItem]:
+        """The items of these keys that there are, in no order, in one consistent read."""
+        return self._batch(keys)
+
+    def model(self, kind: type[K]) -> type[K]:
+        """A kind of items as this table's own."""
+        return _bound(kind, self._ours)
+
+    def request(self, item: RawItem) -> Request:
+        return self._requests.from_raw_data(item).read()
 
     def by_requester(self, requester_id: str, *, after: str | None, limit: int) -> Page[Request]:
         return self._newest("by_requester", (requester_id,), after, limit)
@@ -306,14 +316,19 @@ class Table:
         """Those of the requests that are open at `now`."""
         if not request_ids:
             return set()
-        keys: list[Any] = [{"pk": request_key(each), "sk": "request"} for each in request_ids]
+        requests = (
+            self.request(each) for each in self._batch([(request_key(each), "request") for each in request_ids])
+        )
+        return {request.id for request in requests if request.state(now) in life.OPEN}
+
+    def _batch(self, keys: Sequence[tuple[str, str]]) -> Iterable[RawItem]:
+        asked: list[Any] = [{"pk": pk, "sk": sk} for pk, sk in keys]
         # Not Model.batch_get: it asks for what was left unprocessed again and again, without a pause.
-        answer = self._connection.batch_get_item(keys, consistent_read=True)
+        answer = self._connection.batch_get_item(asked, consistent_read=True)
         if answer["UnprocessedKeys"]:
             raise Unavailable("The table of requests cannot keep up: nothing was stored.")
         found: Iterable[RawItem] = answer["Responses"][self._name]
-        requests = (self._requests.from_raw_data(each).read() for each in found)
-        return {request.id for request in requests if request.state(now) in life.OPEN}
+        return found
 
     def _transitions(self, *changed: Change) -> list[Write]:
         """What stores transitions of requests of one person, each over its version."""

@@ -78,7 +78,8 @@ def approve(
         shortened = _shortened(request, duration)
         rules = _decidable(catalogue, request, principal, now, shortened)
         refuse_where_frozen(catalogue)
-        yes = Approval(by=principal.id, at=now, comment=comment, qualifies=approvals.qualifies(rules, principal))
+        keys = approvals.qualifies(rules, principal)
+        yes = Approval(by=principal.id, at=now, comment=comment, qualifies=keys, mfa=principal.mfa)
         if refusal := approvals.may_approve(request, rules, yes):
             raise refusal
         role = catalogue.roles[request.role]
@@ -88,6 +89,16 @@ def approve(
         return _approved(request, rules, yes, shortened, now)
 
     return transition(world, principal, request_id, step)
+
+
+def decidable(world: World, principal: Principal, request_id: str) -> Request:
+    """The request, where the principal may say yes or no to it now: what a form is for.
+
+    Raises NotFound, MayNotApprove and NotPending.
+    """
+    request = visible(world, principal, world.requests.get(request_id), request_id)
+    _decidable(world.catalogue(), request, principal, world.now(), request.duration)
+    return request
 
 
 def deny(world: World, principal: Principal, request_id: str, *, comment: str) -> Request:
@@ -140,6 +151,8 @@ def _approved(request: Request, rules: tuple[Rule, ...], yes: Approval, duration
     enough = approvals.lacking(rule, given) == 0
     window = window_cut(request.window, duration, now)
     details: dict[str, Detail] = {"stages": [*sorted(yes.qualifies)], "enough": "yes" if enough else "no"}
+    if not yes.mfa:
+        details["mfa"] = "no"
     if yes.comment is not None:
         details["comment_sha256"] = commitment(yes.comment, request.salt)
     if duration != request.duration:

@@ -175,7 +175,7 @@ def _waits_for(catalogue: Catalogue, request: Request, principal: Principal, sta
     if state is not State.PENDING or approvals.may_decide(request, rules, principal) is not None:
         return False
     keys = approvals.qualifies(rules, principal)
-    yes = Approval(by=principal.id, at=request.created_at, comment=None, qualifies=keys)
+    yes = Approval(by=principal.id, at=request.created_at, comment=None, qualifies=keys, mfa=principal.mfa)
     already = any(approval.by == principal.id for approval in request.approvals)
     return not already and approvals.may_approve(request, rules, yes) is None
 
@@ -199,11 +199,23 @@ def requestable(world: World, principal: Principal, *, q: str, after: str | None
     )
     items: list[Requestable] = []
     for name in names:
-        rules = ways_in(catalogue, principal, name)
-        emergencies = glasses(catalogue, principal, name)
-        if not rules and not emergencies:
+        item = _on_terms(catalogue, principal, name)
+        if item is None:
             continue
         if len(items) == limit:
             return Page(tuple(items), items[-1].role.name)
-        items.append(Requestable(catalogue.roles[name], rules, emergencies[0][1] if emergencies else None))
+        items.append(item)
     return Page(tuple(items), None)
+
+
+def on_terms(world: World, principal: Principal, role: str) -> Requestable | None:
+    """The role of that name, where the principal may request it. No AWS call."""
+    return _on_terms(world.catalogue(), principal, role)
+
+
+def _on_terms(catalogue: Catalogue, principal: Principal, name: str) -> Requestable | None:
+    rules = ways_in(catalogue, principal, name)
+    emergencies = glasses(catalogue, principal, name)
+    if not rules and not emergencies:
+        return None
+    return Requestable(catalogue.roles[name], rules, emergencies[0][1] if emergencies else None)

@@ -1,1 +1,1 @@
-"""Slack: what it is shown, and how it is told. Imported only where Slack is spoken to."""
+"""Slack: a thin door for commands, buttons and forms, and what channels are told. It decides nothing, keeps nothing."""

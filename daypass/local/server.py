@@ -39,6 +39,8 @@ _LARGEST_BODY = 10 * 1024 * 1024
 """API Gateway's. Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"""
 
 _FOREIGN = ("AWS_", "BOTO_", "DAYPASS_", "PYNAMODB_")
+# Slack's secrets and, for tests, the address of another Slack: who gives them to this shell means them for here.
+_KEPT = ("DAYPASS_DEBUG", "DAYPASS_SLACK_API", "DAYPASS_SLACK_BOT_TOKEN", "DAYPASS_SLACK_SIGNING_SECRET")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 Say = Callable[[str], None]
@@ -77,7 +79,7 @@ def environment(shell: Mapping[str, str], folder: Folder) -> dict[str, str]:
     kept = {
         name: value
         for name, value in shell.items()
-        if name == "DAYPASS_DEBUG" or not (name.upper().startswith(_FOREIGN) or name.lower() in _PROXIES)
+        if name in _KEPT or not (name.upper().startswith(_FOREIGN) or name.lower() in _PROXIES)
     }
     return {
         **kept,

@@ -115,7 +115,7 @@ def test_who_keeps_the_events_can_check_the_chain(day: Newsroom) -> None:
         detail: dict[str, Any] = json.loads(each.detail)
         names = ("seq", "type", "at", "actor", "details", "prev_hash", "hash")
         chains.setdefault(detail["request_id"], []).append(Line(**{name: detail[name] for name in names}))
-    assert len(chains) == 6
+    assert len(chains) == 7
     for id, events in chains.items():
         assert first_break(beginning(id), events) is None
 
