@@ -89,6 +89,7 @@ class Settings(BaseModel):
             raise ValueError(f"{PREFIX}EMERGENCY_QUEUE and {PREFIX}EMERGENCY_KEY belong together: set both, or neither")
         return self
 
+    @model_validator(mode="after")
     def _secrets_are_not_in_the_environment(self) -> Settings:
         given = {"SLACK_SIGNING_SECRET": self.slack_signing_secret, "SLACK_BOT_TOKEN": self.slack_bot_token}
         plain = [name for name, value in given.items() if value and not SECRET_ARN.fullmatch(value.get_secret_value())]

@@ -113,7 +113,7 @@ class Bindings:
 
     @answering()
     def users_of(self, principal_ids: Collection[str]) -> Mapping[str, str]:
-        """The Slack user of each principal that bound one, and in one team only: which of two a bot is of is not known."""
+        """The Slack user of each principal that bound one, and in one team only: a bot is of one, not known which."""
         found = {id: self._bound_by(id) for id in principal_ids}
         return {id: users[0] for id, users in found.items() if len(users) == 1}
 

@@ -101,9 +101,8 @@ def test_where_aws_does_not_answer_the_old_one_is_used_and_without_one_it_says_s
         assert kept.secrets.get(kept.arn).value == SECRET
         with pytest.raises(Unavailable, match="log says which"):
             Secrets(kept.session).get(kept.arn)
-    assert [(line.message, vars(line)["code"]) for line in caplog.records] == [
-        ("secret_not_read", "ReadTimeoutError")
-    ] * 2
+    ours = [line for line in caplog.records if line.name == "daypass"]
+    assert [(line.message, vars(line)["code"]) for line in ours] == [("secret_not_read", "ReadTimeoutError")] * 2
 
 
 def test_a_secret_that_is_not_there_is_named_in_the_log_by_its_arn_and_code(
