@@ -3,11 +3,27 @@
 Powertools' Logger, for its import time: docs/decisions has the figures.
 """
 
+from __future__ import annotations
+
 import logging
+import sys
+from typing import TextIO
 
 from aws_lambda_powertools import Logger
 
-log = Logger(service="daypass", log_uncaught_exceptions=False)
+
+class _StandardOutput(logging.StreamHandler[TextIO]):
+    """Where standard output leads when a line is written, not when this was imported: locally it leads to a file."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stdout
+
+
+log = Logger(service="daypass", log_uncaught_exceptions=False, logger_handler=_StandardOutput())
 
 # At DEBUG, which Lambda's own log settings can switch on for all, botocore writes down bodies: tokens and secret keys.
 logging.getLogger("botocore").setLevel(logging.INFO)

@@ -162,7 +162,7 @@ def test_given_the_secret_cannot_be_read_then_the_stream_waits_for_it(
         answer = deployed.post(an_event(streamed(embedded_aws, outbox.table)), LAMBDA)
     assert len(answer["batchItemFailures"]) == 1
     [line] = [vars(line) for line in caplog.records if line.message == "posted"]
-    assert line["why"] == "Secrets Manager refused: ResourceNotFoundException."
+    assert line["why"] == "Daypass cannot read a secret that it needs: its log says which."
 
 
 def test_where_nothing_is_named_nobody_is_told(outbox: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

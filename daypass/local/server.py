@@ -21,8 +21,10 @@ from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, CustomLocalChalice, LocalChalice, LocalDevServer, ThreadedHTTPServer
 
+from chalicelib import wiring
 from chalicelib.aws.table import Table, create
 from chalicelib.core.catalogue_file import read_catalogue
+from chalicelib.log import log
 from daypass.local import example, issuers
 from daypass.local.embedded_aws import HOST, HUB_ACCOUNT, CannotStart, EmbeddedAws
 from daypass.local.folder import Folder, Stage, write_private
@@ -68,7 +70,7 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
             try:
                 _await_health(stage)
-                with told(say), sweeping(_sweep), pumping(aws.url, _readers(say), _stumbled):
+                with told(say), sweeping(wiring.sweep), pumping(aws.url, _readers(say), _stumbled):
                     yield stage
             finally:
                 server.shutdown()
@@ -121,13 +123,6 @@ def _become(environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
 
 
-def _sweep() -> None:
-    # Imported with the app and not before it: the log writes where standard output led when it was imported.
-    from chalicelib import wiring
-
-    wiring.sweep()
-
-
 def _furnish(stage: Stage) -> None:
     """Everything the app finds at its first request: accounts, table, emergency queue, catalogue, its own profile."""
     write_private(stage.folder.broker_profile, broker_profile(stage.aws))
@@ -160,8 +155,6 @@ def _provider_documents(stage: Stage) -> Mapping[str, bytes]:
 
 def _readers(say: Say) -> Mapping[str, Reader]:
     """The stream's readers, as the app has them; without a Slack token its messages go to the terminal."""
-    from chalicelib import wiring
-
     app = sys.modules["app"]
     slack = wiring.web_slack() or TerminalSlack(say)
     return {
@@ -171,8 +164,6 @@ def _readers(say: Say) -> Mapping[str, Reader]:
 
 
 def _stumbled(reader: str, why: str) -> None:
-    from chalicelib.log import log
-
     log.error("pump_failed", extra={"reader": reader, "why": why})
 
 
