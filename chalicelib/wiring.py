@@ -13,6 +13,7 @@ from ulid import ULID
 
 from chalicelib import settings
 from chalicelib.aws.clients import sts_client
+from chalicelib.aws.directories import AwsDirectories, hurried
 from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
@@ -61,6 +62,7 @@ def world() -> World:
         requests=table,
         lender=lender,
         revoker=IamRevoker(table.session, ours.region),
+        directories=AwsDirectories(hurried(table.session, ours.region)),
         now=_now,
         new_id=lambda: str(ULID()),
         new_salt=lambda: token_hex(16),

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TypeVar
 
 from chalicelib.broker.ports import (
+    About,
     AlreadyClaimed,
     CannotDeny,
     Claim,
@@ -23,7 +24,9 @@ from chalicelib.broker.ports import (
     Stale,
 )
 from chalicelib.core import life
+from chalicelib.core.catalogue import Directory
 from chalicelib.core.ledger import Event
+from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.request import Change, Request, Session
 from chalicelib.core.session import SessionPlan
@@ -250,6 +253,23 @@ class FakeRevoker:
         yield
         if told:
             raise told
+
+
+@dataclass
+class FakeDirectories:
+    """`ports.Directories`: `members` by group as rules write it. `asked`: what it was asked about whom, in order."""
+
+    members: dict[str, set[str]] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    asked: list[tuple[str, str, About | None]] = field(default_factory=list)
+
+    def groups(
+        self, directory: Directory, wanted: frozenset[str], principal: Principal, about: About | None
+    ) -> frozenset[str]:
+        self.asked.append((directory.name, principal.id, about))
+        if directory.name in self.silent:
+            raise Unavailable("The fake was told to be silent.")
+        return frozenset(group for group in wanted if principal.id in self.members.get(group, set()))
 
 
 def _key(claim: Claim) -> tuple[str, str, str]:

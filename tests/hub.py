@@ -10,6 +10,7 @@ from typing import Any
 import botocore.session
 
 from chalicelib.aws.clients import sts_client
+from chalicelib.aws.directories import AwsDirectories, hurried
 from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
@@ -51,6 +52,7 @@ def a_hub(aws: str, table: Table) -> Hub:
         requests=table,
         lender=StsLender(sts),
         revoker=IamRevoker(session, REGION),
+        directories=AwsDirectories(hurried(session, REGION)),
         now=lambda: datetime.now(UTC).replace(microsecond=0),
         new_id=an_id,
         new_salt=lambda: f"salt of {an_id()}",

@@ -17,7 +17,7 @@ from chalicelib.core.principal import Principal
 from chalicelib.core.request import Ask, Request, Session
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
-from tests.fakes import FakeLender, FakeRequests, FakeRevoker
+from tests.fakes import FakeDirectories, FakeLender, FakeRequests, FakeRevoker
 from tests.people import BOB, CAROL
 
 EXAMPLE = example_catalogue("http://127.0.0.1:8000")
@@ -55,6 +55,7 @@ class Stage:
     requests: FakeRequests = field(default_factory=FakeRequests)
     lender: FakeLender = field(init=False)
     revoker: FakeRevoker = field(init=False)
+    directories: FakeDirectories = field(default_factory=FakeDirectories)
 
     def __post_init__(self) -> None:
         self.lender = FakeLender(lambda: self.now)
@@ -67,6 +68,7 @@ class Stage:
             requests=self.requests,
             lender=self.lender,
             revoker=self.revoker,
+            directories=self.directories,
             now=lambda: self.now,
             new_id=an_id,
             new_salt=lambda: f"salt of {an_id()}",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.broker import emergency
-from chalicelib.broker.ports import AlreadyClaimed, Claim, QuotaFull, ReviewIsOverdue, World
+from chalicelib.broker.knowing import known
+from chalicelib.broker.ports import About, AlreadyClaimed, Claim, QuotaFull, ReviewIsOverdue, World
 from chalicelib.core import approvals
 from chalicelib.core.catalogue import Catalogue, Role
 from chalicelib.core.ledger import Detail, EventType, canonical, commitment
@@ -86,6 +87,7 @@ def ask(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | Non
 def dry_run(world: World, principal: Principal, wish: Ask) -> DryRun:
     """What `ask` would do, recording nothing. A caller who is not eligible learns no more than the 403 would tell."""
     catalogue = world.catalogue()
+    principal = _known(world, principal, wish)
     try:
         judged = _judge(catalogue, principal, wish, world.now())
     except NotEligible as refusal:
@@ -114,6 +116,7 @@ def _why(catalogue: Catalogue, principal: Principal, wish: Ask, judged: _Judged)
 def opening(world: World, principal: Principal, wish: Ask, now: datetime) -> Change:
     """The first transition of a new request, not stored yet. Raises NotEligible, TooLong and Invalid."""
     catalogue = world.catalogue()
+    principal = _known(world, principal, wish)
     judged = _judge(catalogue, principal, wish, now)
     approved = not judged.stages
     request = Request(
@@ -161,6 +164,15 @@ def record(
     except AlreadyClaimed as claimed:
         return Asked(_replayed(world, claim, claimed), replayed=True)
     return Asked(change.after, replayed=False)
+
+
+def _known(world: World, principal: Principal, wish: Ask) -> Principal:
+    """The asker with the groups that directories tell; in an emergency nothing waits for one."""
+    role = world.catalogue().roles.get(wish.role)
+    if wish.break_glass or role is None:
+        return principal
+    about = About(role=role.name, account_id=role.account.id, duration=wish.duration, ticket=wish.ticket)
+    return known(world, principal, about)
 
 
 def _judge(catalogue: Catalogue, principal: Principal, wish: Ask, now: datetime) -> _Judged:

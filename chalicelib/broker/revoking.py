@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from chalicelib.broker.deciding import transition
+from chalicelib.broker.knowing import about, known
 from chalicelib.broker.lending import TRIES
 from chalicelib.broker.ports import CannotDeny, Stale, World
 from chalicelib.broker.seeing import admitting_today
@@ -40,7 +41,7 @@ def revoke(world: World, principal: Principal, request_id: str, *, comment: str)
 
     def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
         rules = admitting_today(catalogue, request)
-        if refusal := revocation.may_revoke(request, catalogue, rules, principal):
+        if refusal := revocation.may_revoke(request, catalogue, rules, known(world, principal, about(request))):
             raise refusal
         state = request.state(now)
         left_alive = state is State.RETURNED and request.revocation is None and revocation.lives(request, now)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from chalicelib.core.catalogue import Catalogue, Example, Who
+from chalicelib.core.catalogue_file.directories import read_directories
 from chalicelib.core.catalogue_file.issuers import read_issuers
 from chalicelib.core.catalogue_file.mistakes import CatalogueMistakes, Mistake, Say, entry, length
 from chalicelib.core.catalogue_file.people import People
@@ -39,7 +40,10 @@ def read_catalogue(text: str, *, hub_account: str, partition: str = "aws", local
         say("the file", "is empty: half-written, perhaps")
     file = shaped(document, say)
     issuers = read_issuers(file.issuers, say, local=local)
-    people = People(issuers, complete=all(shape and (shape.domains or shape.subjects) for shape in file.issuers))
+    directories = read_directories(file.directories, say, partition=partition)
+    people = People(
+        issuers, directories, complete=all(shape and (shape.domains or shape.subjects) for shape in file.issuers)
+    )
     accounts = read_accounts(file.accounts, say)
     roles = read_roles(file.roles, accounts, say, hub_account=hub_account, partition=partition)
     names = RoleNames([*roles.lent, *roles.unread])
@@ -51,6 +55,7 @@ def read_catalogue(text: str, *, hub_account: str, partition: str = "aws", local
     return Catalogue(
         digest=hashlib.sha256(text.encode()).hexdigest(),
         issuers=issuers,
+        directories=directories,
         accounts={name: account for name, account in accounts.items() if account},
         roles=roles.lent,
         rules=rules,

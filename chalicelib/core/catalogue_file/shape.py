@@ -34,6 +34,11 @@ class IssuerShape(Shape):
     mfa: object = None
 
 
+class DirectoryShape(Shape):
+    identity_store: Text | None = None
+    function: Text | None = Field(default=None, alias="lambda")
+
+
 class AccountShape(Shape):
     id: Text
 
@@ -126,6 +131,7 @@ class FileShape(Shape):
 
     freeze: bool = False
     issuers: Annotated[tuple[IssuerShape | None, ...], Field(strict=False)] = ()
+    directories: dict[str, DirectoryShape | None] = Field(default_factory=dict)
     accounts: dict[str, AccountShape | None] = Field(default_factory=dict)
     roles: dict[str, RoleShape | None] = Field(default_factory=dict)
     rules: Annotated[tuple[RuleShape | None, ...], Field(strict=False)] = ()
@@ -134,7 +140,7 @@ class FileShape(Shape):
 
 
 _NOT_YET = frozenset(
-    {"extensions", "notify", "max_per_day", "directories", "organization"}
+    {"extensions", "notify", "max_per_day", "organization"}
 )  # designed, not built: passing over `max_per_day` would give access
 
 _SENTENCES = {
