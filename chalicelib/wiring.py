@@ -15,6 +15,7 @@ from ulid import ULID
 
 from chalicelib import settings
 from chalicelib.aws.clients import sts_client
+from chalicelib.aws.directories import AwsDirectories, hurried
 from chalicelib.aws.queue import SqsQueue
 from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.signing import KmsSigner
@@ -86,6 +87,7 @@ def world() -> World:
         bindings=_bindings,
         lender=lender,
         revoker=IamRevoker(table.session, ours.region),
+        directories=AwsDirectories(hurried(table.session, ours.region)),
         now=_now,
         new_id=lambda: str(ULID()),
         new_salt=lambda: token_hex(16),

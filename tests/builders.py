@@ -160,6 +160,7 @@ principals = st.builds(
     issuer=texts,
     mfa=st.booleans(),
     authenticated_at=instants,
+    unknown=st.frozensets(texts, max_size=3),
 )
 approvals = st.builds(
     Approval,

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import TypeVar
 
 from chalicelib.broker.ports import (
+    About,
     AlreadyClaimed,
     CannotDeny,
     Claim,
@@ -30,8 +31,10 @@ from chalicelib.broker.ports import (
 )
 from chalicelib.core import denies, life
 from chalicelib.core.binding import Binding, Offer, SlackUser
+from chalicelib.core.catalogue import Directory
 from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Event
+from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.request import Change, Covers, Request, Session
@@ -354,6 +357,23 @@ class FakeRevoker:
         yield
         if told:
             raise told
+
+
+@dataclass
+class FakeDirectories:
+    """`ports.Directories`: `members` by group as rules write it. `asked`: what it was asked about whom, in order."""
+
+    members: dict[str, set[str]] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    asked: list[tuple[str, str, About | None]] = field(default_factory=list)
+
+    def groups(
+        self, directory: Directory, wanted: frozenset[str], principal: Principal, about: About | None
+    ) -> frozenset[str]:
+        self.asked.append((directory.name, principal.id, about))
+        if directory.name in self.silent:
+            raise Unavailable("The fake was told to be silent.")
+        return frozenset(group for group in wanted if principal.id in self.members.get(group, set()))
 
 
 def _quota(charge: Charge) -> Quota:

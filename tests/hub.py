@@ -11,6 +11,7 @@ import botocore.session
 
 from chalicelib.aws.bindings import Bindings
 from chalicelib.aws.clients import sts_client
+from chalicelib.aws.directories import AwsDirectories, hurried
 from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.sts import StsLender
@@ -55,6 +56,7 @@ def a_hub(aws: str, table: Table) -> Hub:
         bindings=lambda: bindings,
         lender=StsLender(sts, KmsSigner(session).sign),
         revoker=IamRevoker(session, REGION),
+        directories=AwsDirectories(hurried(session, REGION)),
         now=lambda: datetime.now(UTC).replace(microsecond=0),
         new_id=an_id,
         new_salt=lambda: f"salt-{an_id()}",

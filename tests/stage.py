@@ -20,7 +20,7 @@ from chalicelib.core.request import Ask, Request, Session
 from chalicelib.core.times import read_stamp
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
-from tests.fakes import FakeBindings, FakeLender, FakeQueue, FakeRequests, FakeRevoker, Quota
+from tests.fakes import FakeBindings, FakeDirectories, FakeLender, FakeQueue, FakeRequests, FakeRevoker, Quota
 from tests.people import BOB, CAROL
 
 EXAMPLE = example_catalogue("http://127.0.0.1:8000")
@@ -70,6 +70,7 @@ class Stage:
     revoker: FakeRevoker = field(init=False)
     queue: FakeQueue | None = None
     queued: dict[tuple[str, int], str] = field(default_factory=dict)
+    directories: FakeDirectories = field(default_factory=FakeDirectories)
 
     def __post_init__(self) -> None:
         self.bindings = FakeBindings(self.requests)
@@ -84,6 +85,7 @@ class Stage:
             bindings=lambda: self.bindings,
             lender=self.lender,
             revoker=self.revoker,
+            directories=self.directories,
             now=lambda: self.now,
             new_id=an_id,
             new_salt=lambda: f"salt-{an_id()}",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from chalicelib.broker.knowing import about, known
 from chalicelib.broker.ports import Stale, World
 from chalicelib.broker.seeing import admitting_today, nearest, visible
 from chalicelib.core import approvals
@@ -76,9 +77,10 @@ def approve(
         if any(approval.by == principal.id for approval in request.approvals):
             raise AlreadyApprovedByYou("You have approved this request already; one person counts once.")
         shortened = _shortened(request, duration)
-        rules = _decidable(catalogue, request, principal, now, shortened)
+        decider = known(world, principal, about(request))
+        rules = _decidable(catalogue, request, decider, now, shortened)
         refuse_where_frozen(catalogue)
-        keys = approvals.qualifies(rules, principal)
+        keys = approvals.qualifies(rules, decider)
         yes = Approval(by=principal.id, at=now, comment=comment, qualifies=keys, mfa=principal.mfa)
         if refusal := approvals.may_approve(request, rules, yes):
             raise refusal
@@ -105,7 +107,7 @@ def deny(world: World, principal: Principal, request_id: str, *, comment: str) -
     """Say no, for good. Raises NotFound, MayNotApprove, NotPending and ChangedMeanwhile."""
 
     def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
-        _decidable(catalogue, request, principal, now, request.duration)
+        _decidable(catalogue, request, known(world, principal, about(request)), now, request.duration)
         return Change(request, request).then(
             EventType.DENIED,
             at=now,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from chalicelib.core.binding import Binding, Offer, SlackUser
-from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.catalogue import Catalogue, Directory
 from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Event
+from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import QuotaUsed
 from chalicelib.core.request import Change, Covers, Request, Session
@@ -276,6 +277,26 @@ class Lender(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a directory is told of an ask, so that its facts may depend on it."""
+
+    role: str
+    account_id: str
+    duration: timedelta
+    ticket: str | None
+
+
+class Directories(Protocol):
+    def groups(
+        self, directory: Directory, wanted: frozenset[str], principal: Principal, about: About | None
+    ) -> frozenset[str]:
+        """Those of the wanted groups (`group@directory`) that the principal is in, at most a minute old.
+
+        about: the ask that is decided on; None where nothing is. Raises Unavailable where the directory does not tell.
+        """
+
+
 class Revoker(Protocol):
     """Cuts the sessions of one request at the role that lent them. Both answer within 5 s, and may be done twice."""
 
@@ -307,6 +328,7 @@ class World:
     bindings: Callable[[], Bindings]
     lender: Lender
     revoker: Revoker
+    directories: Directories
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     new_salt: Callable[[], str]

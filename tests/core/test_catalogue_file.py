@@ -15,6 +15,7 @@ from chalicelib.core.catalogue import (
     Account,
     BreakGlass,
     Catalogue,
+    Directory,
     Effect,
     Example,
     Extensions,
@@ -370,7 +371,16 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ('expect = "not-eligible"', 'expect = "denied"', "tests[0].expect", "'not-eligible', 'auto-approved', 'needs-app"),
     # what is not built yet
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nfreeze = []', f"{SRE}.freeze", "not a key"),
-    ("[auditors]", "[directories.x]\n[auditors]", "directories", "not built yet"),
+    ("[auditors]", "[directories.x]\n[auditors]", "directories.x", "either identity_store"),
+    ("[auditors]", '[directories.X]\nidentity_store = "d-1234567890"\n[auditors]', "directories.X", "not a name"),
+    ("[auditors]", '[directories.x]\nidentity_store = "1"\n[auditors]', "directories.x.identity_store", "d-1234567890"),
+    ("[auditors]", '[directories.x]\nlambda = "facts"\n[auditors]', "directories.x.lambda", "the ARN of a function"),
+    (
+        "[auditors]",
+        '[directories.x]\nlambda = "arn:aws-cn:lambda:cn-north-1:123456789012:function:facts"\n[auditors]',
+        "directories.x.lambda",
+        "the partition is aws",
+    ),
     ("[auditors]", "[organization]\n[auditors]", "organization", "not built yet"),
     # extensions
     *(
@@ -946,3 +956,48 @@ def test_no_value_anywhere_raises_anything_but_mistakes(spots, data):
 )
 def test_no_section_of_any_type_raises_anything_but_mistakes(section, value):
     read_or_refused(f"{section} = {toml(value)}\n")
+
+
+# Directories
+
+STORE = '[directories.store]\nidentity_store = "d-1234567890"\n'
+HOOK = '[directories.hook]\nlambda = "arn:aws:lambda:eu-central-1:123456789012:function:facts:live"\n'
+
+
+def with_directories(text: str = GOOD) -> str:
+    return text.replace("[auditors]", f"{STORE}{HOOK}[auditors]", 1)
+
+
+def test_directories_are_asked_for_the_groups_that_rules_and_auditors_name_and_for_no_others():
+    text = with_directories(
+        changed('who = { groups = ["sre"] }', 'who = { groups = ["sre", "sre@store"] }')
+        .replace('from = { groups = ["sre-leads"] }', 'from = { groups = ["leads@store", "team@example.com"] }')
+        .replace('reviewers = { groups = ["security"] }', 'reviewers = { groups = ["onduty@hook"] }')
+    )
+    catalogue = read(text)
+    assert catalogue.directories == {
+        "store": Directory(name="store", identity_store="d-1234567890"),
+        "hook": Directory(name="hook", function="arn:aws:lambda:eu-central-1:123456789012:function:facts:live"),
+    }
+    assert catalogue.directory_groups == {
+        "store": frozenset({"sre@store", "leads@store"}),
+        "hook": frozenset({"onduty@hook"}),
+    }
+
+
+def test_a_directory_that_no_rule_names_is_never_asked():
+    assert read(with_directories()).directory_groups == {}
+
+
+def test_no_emergency_waits_for_a_directory():
+    text = with_directories(changed('groups = ["oncall"]', 'groups = ["oncall@hook"]'))
+    [mistake] = mistakes_in(text)
+    assert mistake.place == f"{SRE}.break_glass.who.groups"
+    assert "no emergency waits for one" in mistake.message
+
+
+def test_a_directory_tells_groups_of_people_whose_issuer_tells_none():
+    without = changed('groups = "groups"\n', "")
+    assert f"{SRE}.who" in {mistake.place for mistake in mistakes_in(without)}
+    asked = with_directories(without.replace('who = { groups = ["sre"] }', 'who = { groups = ["sre@store"] }'))
+    assert f"{SRE}.who" not in {mistake.place for mistake in mistakes_in(asked)}

@@ -127,7 +127,7 @@ def _stage(shape: StageShape, place: str, people: People, say: Say) -> Stage:
 
 def _break_glass(shape: BreakGlassShape, place: str, people: People, say: Say) -> BreakGlass:
     return BreakGlass(
-        who=people.who(shape.who, f"{place}.who", say, deciding=True),
+        who=people.in_an_emergency(shape.who, f"{place}.who", say),
         max_duration=_window(shape.max_duration, f"{place}.max_duration", say),
         reviewers=people.who(shape.reviewers, f"{place}.reviewers", say, deciding=True),
         review_within=length(
