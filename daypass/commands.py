@@ -265,8 +265,11 @@ def credentials(
         _json(lent if form == "json" else {name: lent[name] for name in _PROCESS if name in lent})
 
 
-def _elsewhere(name: str, about: str) -> None:
-    """Offer a command of `daypass.local`, which is imported when it is called and not before."""
+def _elsewhere(name: str, about: str, *, module: str, needs: Sequence[str], extra: str) -> None:
+    """Offer a command of another part of `daypass`, which is imported when it is called and not before.
+
+    needs: the packages of that part's extra, without which it says what to install.
+    """
 
     @app.command(
         name,
@@ -276,17 +279,28 @@ def _elsewhere(name: str, about: str) -> None:
         options_metavar="[OPTIONS]",
     )
     def call(context: typer.Context) -> None:
-        if find_spec("ministack") is None or find_spec("chalice") is None:
-            raise _Stop(f"`daypass {name}` needs the local engine: pip install 'daypass[local]'.")
+        if any(find_spec(package) is None for package in needs):
+            raise _Stop(f"`daypass {name}` needs more than is installed: pip install 'daypass[{extra}]'.")
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        alone.command(name)(getattr(import_module("daypass.local.commands"), name))
+        alone.command(name)(getattr(import_module(module), name))
         outcome = typer.main.get_command(alone)(context.args, prog_name=f"daypass {name}", standalone_mode=False)
         if isinstance(outcome, int):
             raise typer.Exit(outcome)
 
 
-_elsewhere("local", "Serve Daypass on this machine, over an embedded AWS, with an example to try.")
-_elsewhere("token", "Print the token of a person of the local example: alice, bob, carol, …")
+def _locally(name: str, about: str) -> None:
+    _elsewhere(name, about, module="daypass.local.commands", needs=("ministack", "chalice"), extra="local")
+
+
+_locally("local", "Serve Daypass on this machine, over an embedded AWS, with an example to try.")
+_locally("token", "Print the token of a person of the local example: alice, bob, carol, …")
+_elsewhere(
+    "reconcile",
+    "Join CloudTrail's log files to the requests they are of; name what belongs to none.",
+    module="daypass.operator.reconcile",
+    needs=("botocore",),
+    extra="operator",
+)
 
 
 def main() -> None:
