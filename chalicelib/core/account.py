@@ -69,8 +69,11 @@ class Sheet:
 
     __slots__ = (
         "_before",
+        "_begun_at",
         "_file",
-        "_told",
+        "_principal_id",
+        "_role_arn",
+        "_source_identity",
         "access_key_id",
         "actions",
         "addresses",
@@ -93,7 +96,10 @@ class Sheet:
         self.errors: dict[str, int] = {}
         self.regions: dict[str, int] = {}
         self.addresses: dict[str, int] = {}
-        self._told: tuple[str | None, datetime | None, str | None, str | None] = (None, None, None, None)
+        self._principal_id: str | None = None
+        self._begun_at: datetime | None = None
+        self._role_arn: str | None = None
+        self._source_identity: str | None = None
 
     def issued(self, fact: Issuance, file: int) -> None:
         if not self.issuances:
@@ -103,33 +109,41 @@ class Sheet:
 
     def used(self, use: Use, file: int, *, first_telling: bool) -> None:
         """first_telling: False for a call that is counted already, and is told once more by an addendum or after it."""
-        self.first = use.at if self.first is None or use.at < self.first else self.first
-        self.last = use.at if self.last is None or use.at > self.last else self.last
-        if None in self._told:
-            told = (use.principal_id, use.begun_at, use.role_arn, use.source_identity)
-            self._told = tuple(a or b for a, b in zip(self._told, told, strict=True))  # type: ignore[assignment]
-        if not first_telling:
-            return
+        if self.first is None or use.at < self.first:
+            self.first = use.at
+        if self.last is None or use.at > self.last:
+            self.last = use.at
+        self._principal_id = self._principal_id or use.principal_id
+        self._begun_at = self._begun_at or use.begun_at
+        self._role_arn = self._role_arn or use.role_arn
+        self._source_identity = self._source_identity or use.source_identity
+        if first_telling:
+            self._count(use, file)
+
+    def _count(self, use: Use, file: int) -> None:
         if self._file < file:
             self._file, self._before = file, self.events
         self.events += 1
-        _count(self.actions, use.action)
-        for tally, name in ((self.errors, use.error_code), (self.regions, use.region), (self.addresses, use.address)):
-            if name is not None:
-                _count(tally, name)
+        _add(self.actions, use.action)
+        if use.error_code is not None:
+            _add(self.errors, use.error_code)
+        if use.region is not None:
+            _add(self.regions, use.region)
+        if use.address is not None:
+            _add(self.addresses, use.address)
 
     @property
     def identity(self) -> Identity:
         issued_at = min((fact.at for fact in self.issuances.values()), default=None)
-        return self._of_issuance("assumed_role_id") or self._told[0], issued_at or self._told[1]
+        return self._of_issuance("assumed_role_id") or self._principal_id, issued_at or self._begun_at
 
     @property
     def role_arn(self) -> str | None:
-        return self._of_issuance("role_arn") or self._told[2]
+        return self._of_issuance("role_arn") or self._role_arn
 
     @property
     def session_name(self) -> str | None:
-        return self._of_issuance("session_name") or (self._told[0] or "").partition(":")[2] or None
+        return self._of_issuance("session_name") or (self._principal_id or "").partition(":")[2] or None
 
     @property
     def caller(self) -> Caller | None:
@@ -149,7 +163,7 @@ class Sheet:
             session_name=self.session_name,
             role_arn=self.role_arn,
             access_key_id=self.access_key_id,
-            source_identity=self._of_issuance("source_identity") or self._told[3],
+            source_identity=self._of_issuance("source_identity") or self._source_identity,
             issued_at=self.identity[1] if self.issuances else None,
             expires_at=self._of_issuance("expires_at"),
             caller=self.caller,
@@ -173,15 +187,18 @@ class Sheet:
         return next((value for fact in facts if (value := getattr(fact, name)) is not None), None)
 
 
-def _count(tally: dict[str, int], name: str, times: int = 1) -> None:
-    if name not in tally and len(tally) >= MOST_NAMES:
-        name = OTHERS
-    tally[name] = tally.get(name, 0) + times
+def _add(tally: dict[str, int], name: str, times: int = 1) -> None:
+    if name in tally:
+        tally[name] += times
+    elif len(tally) < MOST_NAMES:
+        tally[name] = times
+    else:
+        tally[OTHERS] = tally.get(OTHERS, 0) + times
 
 
 def _sum(tallies: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
     total: dict[str, int] = {}
     for tally in tallies:
         for name, times in tally.items():
-            _count(total, name, times)
+            _add(total, name, times)
     return dict(sorted(total.items()))

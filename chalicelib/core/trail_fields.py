@@ -11,8 +11,11 @@ LONGEST_ID = 128
 LONGEST_TEXT = 2048
 """An ARN's length; everything else that is kept is shorter."""
 
+# What follows runs a dozen times for every event: JSON gives exactly str and dict, and `is` is quicker than isinstance.
+
 Fields = Mapping[str, Any]
 
+_NOTHING: Fields = {}
 _MOST_TAGS = 50
 _LONGEST_TIME = 40
 _LONGEST_SESSION = 129_600
@@ -27,19 +30,24 @@ _DENIED_ROLE = re.compile(r"on resource: (arn:[a-z-]{1,20}:iam::[0-9]{12}:role/[
 def inner(of: Fields, name: str) -> Fields:
     """The object of that name; an empty one where there is none."""
     value = of.get(name)
-    return value if isinstance(value, dict) else {}
+    return value if type(value) is dict else _NOTHING
 
 
 def short(of: Fields, name: str) -> str | None:
     """A name or an id, of 128 characters at most."""
     value = of.get(name)
-    return value if isinstance(value, str) and 0 < len(value) <= LONGEST_ID else None
+    return value if type(value) is str and 0 < len(value) <= LONGEST_ID else None
 
 
 def text(of: Fields, name: str) -> str | None:
     """An ARN or something like it, of 2,048 characters at most."""
     value = of.get(name)
-    return value if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT else None
+    return value if type(value) is str and 0 < len(value) <= LONGEST_TEXT else None
+
+
+def texts(*values: object) -> list[str | None]:
+    """Each as `text` reads it, all in one call."""
+    return [each if type(each) is str and 0 < len(each) <= LONGEST_TEXT else None for each in values]
 
 
 def error_code(record: Fields) -> str | None:
@@ -103,4 +111,4 @@ def denied_role(record: Fields) -> str | None:
 
 def corrected(record: Fields) -> str | None:
     """The eventID that this record is an addendum to. One that only says why an event is late names none."""
-    return short(inner(record, "addendum"), "originalEventID")
+    return short(inner(record, "addendum"), "originalEventID") if "addendum" in record else None
