@@ -409,7 +409,7 @@ class TestMemory:
         waiting: list[object] = [books]
         while waiting:
             each = waiting.pop()
-            if id(each) in seen or isinstance(each, type | types.ModuleType | types.FunctionType):
+            if id(each) in seen or isinstance(each, int | type | types.ModuleType | types.FunctionType):
                 continue
             seen[id(each)] = each
             waiting.extend(gc.get_referents(each))
