@@ -42,6 +42,7 @@ def test_the_arrows_hold(copied):
         ("chalicelib/wiring.py", "import daypass"),
         ("daypass/client.py", "from chalicelib.core import times"),
         ("daypass/commands.py", "import daypass.local"),
+        ("daypass/commands.py", "import daypass.operator"),
     ],
 )
 def test_given_a_forbidden_import_then_the_contract_breaks(copied, module, line):

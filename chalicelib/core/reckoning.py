@@ -51,12 +51,11 @@ class Reckoning:
         self._managed = managed
         self._standings: dict[Sheet, _Standing] = {}
         self._seen: set[Known] = set()
-        self._then: dict[Identity, list[Sheet]] = defaultdict(list)
-        issued = [sheet for _, sheet in sorted(by_key.items()) if sheet.issuances]
+        sheets = [sheet for _, sheet in sorted(by_key.items())]
+        issued = [sheet for sheet in sheets if sheet.issuances]
         self._bearers = Counter((sheet.role_arn, sheet.session_name) for sheet in issued)
-        for sheet in issued:
-            if None not in sheet.identity:
-                self._then[sheet.identity].append(sheet)
+        self._issued_as = _by_identity(issued)
+        self._used_as = _by_identity(sheet for sheet in sheets if not sheet.issuances)
 
     def accounts(self) -> list[Account]:
         told: dict[Sheet, list[Sheet]] = {}
@@ -93,7 +92,10 @@ class Reckoning:
 
         A service that acts for a session may sign with a key of its own; role id, name and instant stay the session's.
         """
-        return [] if sheet.issuances else self._then.get(sheet.identity, [])
+        if sheet.issuances:
+            return []
+        hosts = self._issued_as.get(sheet.identity, [])
+        return hosts or (self._used_as.get(sheet.identity, []) if sheet.access_key_id is None else [])
 
     def _standing(self, sheet: Sheet) -> _Standing:
         """Up the chain of callers, which may be long, and in a log that somebody made up may be a ring."""
@@ -146,6 +148,14 @@ class Reckoning:
     def _unseen(self) -> Iterable[Known]:
         known = self._record.sessions if self._record else ()
         return (each for each in known if each.possible and each not in self._seen)
+
+
+def _by_identity(sheets: Iterable[Sheet]) -> Mapping[Identity, list[Sheet]]:
+    found: dict[Identity, list[Sheet]] = defaultdict(list)
+    for sheet in sheets:
+        if None not in sheet.identity:
+            found[sheet.identity].append(sheet)
+    return found
 
 
 def _unseen(known: Known) -> Account:

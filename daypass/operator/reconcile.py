@@ -130,6 +130,8 @@ def _record(file: Path | None) -> Record | None:
     with file.open(encoding="utf-8") as lines:
         try:
             return read_events(_objects(lines))
+        except UnicodeDecodeError:
+            raise _stopped(f"{file} is not text") from None
         except ValueError as error:
             raise _stopped(f"{file}: {error}") from None
 

@@ -24,7 +24,7 @@ def everything(
     set_aside: Sequence[tuple[str, str]],
 ) -> str:
     bypasses = [account for account in accounts if account.bypass]
-    unseen = [account for account in accounts if account.unseen_in or _nothing_seen(account)]
+    unseen = [account for account in accounts if _unseen_of(account)]
     parts = [
         _totals(files, totals),
         _sessions(accounts) if accounts else "No sessions of managed roles.",
@@ -84,21 +84,19 @@ def _why(account: Account) -> str:
 
 def _unseen(accounts: Iterable[Account]) -> str:
     rows = [
-        (
-            account.request_id or "",
-            account.session_name or "",
-            account.role_arn or "",
-            "nothing of the session"
-            if _nothing_seen(account)
-            else f"its AssumeRole, in the trail of {', '.join(sorted(account.unseen_in))}",
-        )
+        (account.request_id or "", account.session_name or "", account.role_arn or "", _unseen_of(account))
         for account in accounts
     ]
     return columns(("REQUEST", "SESSION", "ROLE", "WHAT"), rows)
 
 
-def _nothing_seen(account: Account) -> bool:
-    return account.issued_at is None and account.first_use is None
+def _unseen_of(account: Account) -> str:
+    """What CloudTrail should have told of a session and did not. A bypass without AssumeRole is told as a bypass."""
+    if account.unseen_in:
+        return f"its AssumeRole, in the trail of {', '.join(sorted(account.unseen_in))}"
+    if account.issued_at or account.bypass or (account.access_key_id is None and account.events):
+        return ""
+    return "its AssumeRole" if account.events else "anything of it"
 
 
 def _denied(denials: Iterable[Denied]) -> str:

@@ -77,7 +77,7 @@ class TestForwards:
         (session,) = books.accounts(under_daypass)
         assert (session.session_name, session.role_arn, session.access_key_id) == ("01K-carol", ADMIN, CAROL)
         assert (session.request_id, session.bypass, session.issued_at) == (REQUEST, False, NOON)
-        assert (session.seen_in, session.unseen_in) == ({HUB, TARGET}, set())
+        assert (session.seen_in, session.unseen_in) == (frozenset({HUB, TARGET}), frozenset())
         assert (session.source_identity, session.expires_at) == ("carol@example.com", NOON + timedelta(hours=1))
         assert session.caller is not None
         assert session.caller.access_key_id == BROKER_KEY
@@ -149,7 +149,7 @@ class TestForwards:
         asked = {"principalTags": TAGS}
         web = an_issuance(CAROL, by=by, asked=asked, eventName="AssumeRoleWithWebIdentity")
         session = sessions(took(web, a_use(CAROL)))[CAROL]
-        assert (session.request_id, session.events, session.unseen_in) == (REQUEST, 1, set())
+        assert (session.request_id, session.events, session.unseen_in) == (REQUEST, 1, frozenset())
 
 
 class TestBackwards:
@@ -363,11 +363,12 @@ def test_the_books_are_what_a_reader_with_all_the_time_and_memory_would_write(is
 
     found = {account.access_key_id: account for account in books.accounts(every_role)}
     assert {key: found[key].events for key in lent} == {key: events(key) for key in lent}
-    signed = [(use, file) for use, file in zip(uses, delivered[len(lent) :], strict=True) if use[0] in lent]
+    signers = [(use[0], file) for use, file in zip(uses, delivered[len(lent) :], strict=True)]
+    signed = [(key, file) for key, file in signers if key is not None and key in lent]
     issued_in = dict(zip(lent, delivered, strict=False))
     totals = books.totals()
-    assert (totals.uses, totals.keys_used) == (len(signed), len({use[0] for use, _ in signed}))
-    assert totals.before_their_issuance == sum(file < issued_in[use[0]] for use, file in signed)
+    assert (totals.uses, totals.keys_used) == (len(signed), len({key for key, _ in signed}))
+    assert totals.before_their_issuance == sum(file < issued_in[key] for key, file in signed)
     assert sum(account.events for account in books.accounts(every_role)) == len(uses)
 
 
@@ -398,7 +399,7 @@ class TestHostileLogs:
 
     def test_a_role_that_is_no_arn_breaks_nothing(self):
         session = sessions(took(an_issuance(ZOE, by=ZOES, asked={"roleArn": "Admin"})), every_role)[ZOE]
-        assert (session.role_arn, session.unseen_in) == ("Admin", set())
+        assert (session.role_arn, session.unseen_in) == ("Admin", frozenset())
 
 
 class TestMemory:
