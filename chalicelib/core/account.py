@@ -117,20 +117,16 @@ class Sheet:
         self._begun_at = self._begun_at or use.begun_at
         self._role_arn = self._role_arn or use.role_arn
         self._source_identity = self._source_identity or use.source_identity
-        if first_telling:
-            self._count(use, file)
-
-    def _count(self, use: Use, file: int) -> None:
+        if not first_telling:
+            return
         if self._file < file:
             self._file, self._before = file, self.events
         self.events += 1
         _add(self.actions, use.action)
+        _add(self.regions, use.region)
+        _add(self.addresses, use.address)
         if use.error_code is not None:
             _add(self.errors, use.error_code)
-        if use.region is not None:
-            _add(self.regions, use.region)
-        if use.address is not None:
-            _add(self.addresses, use.address)
 
     @property
     def identity(self) -> Identity:
@@ -187,13 +183,12 @@ class Sheet:
         return next((value for fact in facts if (value := getattr(fact, name)) is not None), None)
 
 
-def _add(tally: dict[str, int], name: str, times: int = 1) -> None:
+def _add(tally: dict[str, int], name: str | None, times: int = 1) -> None:
     if name in tally:
         tally[name] += times
-    elif len(tally) < MOST_NAMES:
-        tally[name] = times
-    else:
-        tally[OTHERS] = tally.get(OTHERS, 0) + times
+    elif name is not None:
+        name = name if len(tally) < MOST_NAMES else OTHERS
+        tally[name] = tally.get(name, 0) + times
 
 
 def _sum(tallies: Iterable[Mapping[str, int]]) -> Mapping[str, int]:

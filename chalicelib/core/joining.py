@@ -19,7 +19,7 @@ from chalicelib.core.recent import Recent
 from chalicelib.core.reckoning import Managed, Reckoning
 from chalicelib.core.trail import Denial, Fact, Issuance, Unreadable, Unrelated, Use, read
 
-RECENT_EVENTS: Final = 2**15
+RECENT_EVENTS: Final = 2**14
 MOST_DENIALS: Final = 1_000
 """Denied attempts that are kept one by one, beside those that the record knows; all of them are counted."""
 
@@ -58,7 +58,7 @@ class Books:
         self._by_key: dict[str, Sheet] = {}
         self._keyless: dict[tuple[Identity, str | None], Sheet] = {}
         self._denials: dict[str, Denial] = {}
-        self._events = self._duplicates = self._issued = self._denied = 0
+        self._events = self._duplicates = self._issued = self._denied = self._addenda = 0
 
     def take_file(self, digest: bytes, records: Iterable[object]) -> Mapping[str, int]:
         """Take all records of a log file; none where one of the same content was taken before. digest: of its content.
@@ -89,7 +89,7 @@ class Books:
         self._events += 1
         if isinstance(fact, Unrelated):
             return
-        first = self._first_telling(fact.event_id, fact.corrects)
+        first = self._first_telling(fact.event_id, fact.corrects) if fact.corrects or self._addenda else True
         if isinstance(fact, Use):
             self._used(fact, first)
             return
@@ -104,25 +104,24 @@ class Books:
         """Whether the call is not told of yet: an event and its addenda are one call, in whichever order they come."""
         if corrects is None:
             return event_id not in self._corrected
+        self._addenda += 1
         told_itself = corrects in self._recent
         return self._corrected.add(corrects) and not told_itself
 
     def _used(self, use: Use, first_telling: bool) -> None:
         if use.access_key_id is not None:
-            sheet = self._sheet(use.access_key_id)
+            sheet = self._by_key.get(use.access_key_id) or self._new_sheet(use.access_key_id)
         else:
             key = (use.principal_id, use.begun_at), use.role_arn
             sheet = self._keyless.get(key) or self._keyless.setdefault(key, Sheet(None))
         sheet.used(use, self._file, first_telling=first_telling)
 
-    def _sheet(self, access_key_id: str) -> Sheet:
-        sheet = self._by_key.get(access_key_id)
-        if sheet is None:
-            sheet = self._by_key[access_key_id] = Sheet(access_key_id)
+    def _new_sheet(self, access_key_id: str) -> Sheet:
+        sheet = self._by_key[access_key_id] = Sheet(access_key_id)
         return sheet
 
     def _lent(self, fact: Issuance, first_telling: bool) -> None:
-        sheet = self._sheet(fact.access_key_id)
+        sheet = self._by_key.get(fact.access_key_id) or self._new_sheet(fact.access_key_id)
         if first_telling and fact.event_id not in sheet.issuances:
             self._issued += 1
         sheet.issued(fact, self._file)

@@ -32,7 +32,7 @@ FLOWS: Final = frozenset({"AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRole
 
 _STS = "sts.amazonaws.com"
 _SESSION = "AssumedRole"
-_MAJOR = "1"
+_MAJOR = "1."
 
 
 class Unreadable(Exception):
@@ -144,9 +144,9 @@ def read(record: object) -> Fact:
     version, event_id = record.get("eventVersion"), short(record, "eventID")
     if not isinstance(version, str) or event_id is None:
         raise Unreadable("no eventVersion or eventID")
-    if version.partition(".")[0] != _MAJOR:
+    if not version.startswith(_MAJOR):
         raise Unreadable("an unknown eventVersion: 1.x is known")
-    if short(record, "eventName") in FLOWS and record.get("eventSource") == _STS:
+    if record.get("eventSource") == _STS and short(record, "eventName") in FLOWS:
         return _assumption(record, event_id, inner(record, "userIdentity"))
     identity = record.get("userIdentity")
     if isinstance(identity, dict) and identity.get("type") == _SESSION:
@@ -157,12 +157,13 @@ def read(record: object) -> Fact:
 def _use(record: Fields, event_id: str, identity: Fields) -> Use:
     context = inner(identity, "sessionContext")
     attributes, issuer = inner(context, "attributes"), inner(context, "sessionIssuer")
-    key, principal, role, source, source_too, service, name, region, address = texts(
+    at, begun_at, key, principal, role, source, service, name, region, address = texts(
+        record.get("eventTime"),
+        attributes.get("creationDate"),
         identity.get("accessKeyId"),
         identity.get("principalId"),
         issuer.get("arn"),
-        context.get("sourceIdentity"),
-        attributes.get("sourceIdentity"),
+        context.get("sourceIdentity") or attributes.get("sourceIdentity"),
         record.get("eventSource"),
         record.get("eventName"),
         record.get("awsRegion"),
@@ -171,18 +172,18 @@ def _use(record: Fields, event_id: str, identity: Fields) -> Use:
     read_only = record.get("readOnly")
     return Use(  # in the order of its fields: naming them would take as long as all the rest of this
         event_id,
-        _at(record),
+        _at(at),
         key,
         principal,
-        instant(attributes.get("creationDate")),
+        instant(begun_at),
         role,
-        source or source_too,
+        source,
         _action(service, name),
-        error_code(record),
+        error_code(record) if "errorCode" in record else None,
         read_only if type(read_only) is bool else None,
         region,
         address,
-        corrected(record),
+        corrected(record) if "addendum" in record else None,
     )
 
 
@@ -191,7 +192,7 @@ def _assumption(record: Fields, event_id: str, identity: Fields) -> Issuance | D
     role_arn, error = text(asked, "roleArn"), error_code(record)
     told: dict[str, Any] = {
         "event_id": event_id,
-        "at": _at(record),
+        "at": _at(short(record, "eventTime")),
         "flow": record["eventName"],
         "request_id": short(record, "requestID"),
         "session_name": short(asked, "roleSessionName"),
@@ -236,8 +237,8 @@ def _action(source: str | None, name: str | None) -> str:
     return f"{(source or '?').partition('.')[0]}:{name or '?'}"
 
 
-def _at(record: Fields) -> datetime:
-    at = instant(record.get("eventTime"))
+def _at(text: str | None) -> datetime:
+    at = instant(text)
     if at is None:
         raise Unreadable("no eventTime")
     return at

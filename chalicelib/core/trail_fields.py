@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 LONGEST_ID = 128
@@ -17,7 +18,6 @@ Fields = Mapping[str, Any]
 
 _NOTHING: Fields = {}
 _MOST_TAGS = 50
-_LONGEST_TIME = 40
 _LONGEST_SESSION = 129_600
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # As Java writes it: older records lack the comma before the time, newer runtimes put U+202F before AM and PM.
@@ -58,12 +58,13 @@ def error_code(record: Fields) -> str | None:
     return code[:LONGEST_ID] if isinstance(code, str) else "?"
 
 
-def instant(value: object) -> datetime | None:
+@lru_cache(maxsize=4096)
+def instant(text: str | None) -> datetime | None:
     """ISO 8601 with its zone, in UTC. creationDate was once written without separators: `20131102T010628Z`."""
-    if not isinstance(value, str) or len(value) > _LONGEST_TIME:
+    if text is None:
         return None
     try:
-        at = datetime.fromisoformat(value)
+        at = datetime.fromisoformat(text)
         return at if at.tzinfo is UTC else at.astimezone(UTC) if at.tzinfo else None
     except (ValueError, OverflowError):
         return None
@@ -111,4 +112,4 @@ def denied_role(record: Fields) -> str | None:
 
 def corrected(record: Fields) -> str | None:
     """The eventID that this record is an addendum to. One that only says why an event is late names none."""
-    return short(inner(record, "addendum"), "originalEventID") if "addendum" in record else None
+    return short(inner(record, "addendum"), "originalEventID")
