@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -45,9 +45,12 @@ def text(of: Fields, name: str) -> str | None:
     return value if type(value) is str and 0 < len(value) <= LONGEST_TEXT else None
 
 
-def texts(*values: object) -> list[str | None]:
+def texts(*values: Any) -> Sequence[str | None]:
     """Each as `text` reads it, all in one call."""
-    return [each if type(each) is str and 0 < len(each) <= LONGEST_TEXT else None for each in values]
+    for value in values:
+        if value is not None and not (type(value) is str and 0 < len(value) <= LONGEST_TEXT):
+            return [each if type(each) is str and 0 < len(each) <= LONGEST_TEXT else None for each in values]
+    return values
 
 
 def error_code(record: Fields) -> str | None:

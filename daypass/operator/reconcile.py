@@ -59,7 +59,11 @@ def reconcile(
     if as_json:
         text = json.dumps(as_told(reading, accounts), indent=2)
     else:
-        denials = [each for each in reading.books.denials() if each[0].role_arn is None or managed(each[0].role_arn)]
+        denials = [
+            (denial, request_id)
+            for denial, request_id in reading.books.denials()
+            if request_id or denial.role_arn is None or managed(denial.role_arn)
+        ]
         text = reconcile_shown.everything(reading.files, reading.books.totals(), accounts, denials, reading.set_aside)
     sys.stdout.write(f"{text}\n")
     if any(account.bypass for account in accounts) and (ledger or not all_roles):
