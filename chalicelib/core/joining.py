@@ -89,6 +89,7 @@ class Books:
         self._events += 1
         if isinstance(fact, Unrelated):
             return
+        # Addenda are rare: until there is one, nobody has to ask.
         first = self._first_telling(fact.event_id, fact.corrects) if fact.corrects or self._addenda else True
         if isinstance(fact, Use):
             self._used(fact, first)
@@ -155,4 +156,5 @@ class Books:
 
         With a record also the sessions that it holds and that nothing was seen of: issued_at is None, events is 0.
         """
-        return Reckoning(self._by_key, self._keyless.values(), self._record, managed).accounts()
+        keyless = [sheet for _, sheet in sorted(self._keyless.items(), key=lambda item: repr(item[0]))]
+        return Reckoning(self._by_key, keyless, self._record, managed).accounts()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -43,7 +43,7 @@ class Reckoning:
     """What all sheets together come to. by_key: sheets by access key; keyless: those of calls told without one."""
 
     def __init__(
-        self, by_key: Mapping[str, Sheet], keyless: Collection[Sheet], record: Record | None, managed: Managed
+        self, by_key: Mapping[str, Sheet], keyless: Sequence[Sheet], record: Record | None, managed: Managed
     ) -> None:
         self._by_key = by_key
         self._keyless = keyless
@@ -140,10 +140,9 @@ class Reckoning:
         for fact in sheet.issuances.values():
             if known := record.by_call(fact.request_id):
                 return known
-        name = sheet.role_arn, sheet.session_name
-        return (
-            record.by_name(sheet.session_name, sheet.role_arn, sheet.identity[1]) if self._bearers[name] == 1 else None
-        )
+        if self._bearers[sheet.role_arn, sheet.session_name] != 1:
+            return None
+        return record.by_name(sheet.session_name, sheet.role_arn, sheet.identity[1])
 
     def _unseen(self) -> Iterable[Known]:
         known = self._record.sessions if self._record else ()

@@ -300,12 +300,13 @@ class TestRepeats:
 def a_story() -> list[list[dict]]:
     """Files of a day: pairs, chains, uses before their issuance, without a key, by nobody's session; and an attempt."""
     chained = a_session(CHAINED, DEPLOY, "cdk", NOON + MINUTE)
+    nobodys = [a_use(None, session=a_session(None, begun_at=NOON - n * MINUTE)) for n in (1, 2)]
     return [
         [a_use(CAROL), a_use(CHAINED, NOON + 2 * MINUTE, session=chained)],
         [a_use(None, session=a_session(None)), a_record(), a_use(ZOE, session=a_session(ZOE, name="zoe"))],
         a_pair(CAROL, tags=TAGS),
-        [an_issuance(CHAINED, DEPLOY, "cdk", NOON + MINUTE, by=a_session(CAROL)), a_denial()],
-        [an_issuance(ZOE, by=ZOES, name="zoe"), a_use(CAROL, errorCode="Denied")],
+        [an_issuance(CHAINED, DEPLOY, "cdk", NOON + MINUTE, by=a_session(CAROL)), a_denial(), nobodys[0]],
+        [nobodys[1], an_issuance(ZOE, by=ZOES, name="zoe"), a_use(CAROL, errorCode="Denied")],
         [an_issuance(BROKER_KEY, BROKER, "daypass-api", NOON - MINUTE, by={"type": "AWSService"}), a_record()],
     ]
 
