@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cold, decide, imports, overhead
+from benchmarks import cold, decide, imports, overhead, trail
 from benchmarks.tables import table
 
 TABLES = (
@@ -12,6 +12,7 @@ TABLES = (
     ("A cold start, from the first import to the first answer", cold.rows),
     ("A warm ask-and-issue", overhead.rows),
     ("What the first click in Slack imports", imports.rows),
+    ("CloudTrail's log files", trail.rows),
 )
 
 

@@ -291,10 +291,10 @@ def credentials(
         _json(lent if form == "json" else {name: lent[name] for name in _PROCESS if name in lent})
 
 
-def _elsewhere(name: str, about: str, *, package: str, needs: tuple[str, ...]) -> None:
+def _elsewhere(name: str, about: str, *, package: str, needs: tuple[str, ...], module: str = "commands") -> None:
     """Offer a command of another package, which is imported when it is called and not before.
 
-    needs: what has to be installed for it, by the extra of the same name.
+    needs: what has to be installed for it, by the extra of the same name. module: where in the package it is.
     """
 
     @app.command(
@@ -307,7 +307,7 @@ def _elsewhere(name: str, about: str, *, package: str, needs: tuple[str, ...]) -
     def call(context: typer.Context) -> None:
         if any(find_spec(each) is None for each in needs):
             raise _Stop(f"`daypass {name}` needs more than the client: pip install 'daypass[{package}]'.")
-        offered = getattr(import_module(f"daypass.{package}.commands"), name)
+        offered = getattr(import_module(f"daypass.{package}.{module}"), name)
         alone = offered if isinstance(offered, typer.Typer) else _alone(offered, name)
         outcome = typer.main.get_command(alone)(context.args, prog_name=f"daypass {name}", standalone_mode=False)
         if isinstance(outcome, int):
@@ -345,6 +345,13 @@ _elsewhere(
     "Publish the keys by which Daypass is an OIDC provider: issuer publish.",
     package="operator",
     needs=_SERVER,
+)
+_elsewhere(
+    "reconcile",
+    "Join CloudTrail's log files to the requests they are of; name what belongs to none.",
+    package="operator",
+    needs=_SERVER,
+    module="reconcile",
 )
 
 
