@@ -44,7 +44,8 @@ bench: $(READY) ## speed and memory beside their targets, as tables
 
 package: $(READY) ## the Lambda zip and its SAM template in build/prod/ (STAGE=dev: build/dev/)
 	@rm -rf build/$(STAGE)
-	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage $(STAGE) build/$(STAGE)
+	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage $(STAGE) \
+		--merge-template infra/outbox.json build/$(STAGE)
 	@$(BIN)/python -m infra.zip_contents build/$(STAGE)/deployment.zip
 
 requirements: $(READY) ## pin what goes into the .venv and into the zip anew (COMPILE=--upgrade: the newest)

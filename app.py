@@ -1,26 +1,46 @@
-"""Daypass on Lambda: the doors and the sweeper's schedule, nothing else."""
+"""Daypass on Lambda: the doors, the sweeper's schedule and the readers of the table's stream, nothing else."""
 
 import gc
 
 # What is imported stays: looking for garbage among it costs a tenth of a cold start (docs/decisions/0010).
 gc.disable()
 
-from chalice.app import Chalice, CloudWatchEvent, Rate
+from typing import Any
+
+from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, Rate
 
 from chalicelib import wiring
 from chalicelib.web.gate import Door
-from chalicelib.web.routes import mount, mount_open
+from chalicelib.web.routes import mount, mount_open, mount_raw
+
+STREAM = "infra/outbox.json names the table's stream, and how often Lambda tries"
 
 app = Chalice(app_name="daypass")
 
 mount_open(app, wiring.INSIDE)
 mount(app, Door.BEARER, wiring.INSIDE)
 mount(app, Door.IAM, wiring.INSIDE)
+mount_raw(app, "POST", "/slack/events", wiring.slack(app))
 
 
 @app.schedule(Rate(5, unit=Rate.MINUTES), description="Announces what has expired or ended")
 def sweep(event: CloudWatchEvent) -> None:
     wiring.sweep()
+
+
+@app.schedule(Rate(5, unit=Rate.MINUTES), description="Reminds in Slack of what waits for long")
+def remind(event: CloudWatchEvent) -> None:
+    wiring.remind()
+
+
+@app.on_dynamodb_record(STREAM, batch_size=100, starting_position="TRIM_HORIZON")
+def announce(event: DynamoDBEvent) -> dict[str, Any]:
+    return wiring.announce(event.to_dict()["Records"])
+
+
+@app.on_dynamodb_record(STREAM, batch_size=25, starting_position="TRIM_HORIZON")
+def post(event: DynamoDBEvent) -> dict[str, Any]:
+    return wiring.post(event.to_dict()["Records"])
 
 
 gc.freeze()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cold, decide, overhead
+from benchmarks import cold, decide, imports, overhead, trail
 from benchmarks.tables import table
 
 TABLES = (
     ("Deciding and reading the catalogue", decide.rows),
     ("A cold start, from the first import to the first answer", cold.rows),
     ("A warm ask-and-issue", overhead.rows),
+    ("What the first click in Slack imports", imports.rows),
+    ("CloudTrail's log files", trail.rows),
 )
 
 

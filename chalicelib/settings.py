@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 PREFIX = "DAYPASS_"
+SECRET_ARN = re.compile(
+    r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[!-~]+|ssm:[a-z0-9-]+:[0-9]{12}:parameter/[!-~]+)",
+    re.ASCII,
+)
+
+# No FIFO topic: it takes no e-mail addresses and wants a group for every message.
+_TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
 
 
 class Misconfigured(Exception):
@@ -25,12 +33,27 @@ class IamDoor(BaseModel):
     organization_id: str
 
 
+class SlackDoor(BaseModel):
+    """Where the two secrets of the Slack app are kept: ARNs, or with `local` the secrets themselves."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signing_secret: SecretStr
+    bot_token: SecretStr
+    api: str
+
+
 class Settings(BaseModel):
     """table: the DynamoDB table's name. catalogue: a path. hub_account: the account that the broker runs in.
 
     api_id, stage, organization_id: all three open the IAM door; without them it is shut.
     emergency_queue, emergency_key: both or neither: the URL of an SQS FIFO queue, and the ARN or id of a KMS HMAC key;
     what takes the table's place in an emergency while the table is out.
+    event_bus: the EventBridge bus (name or ARN) that hears every event. break_glass_topic: the ARN of the SNS topic
+    that hears of emergencies. What is absent is not told.
+    dead_letters: the URL of the SQS queue for what can never be told; without one it is left to Lambda to give it up.
+    slack_signing_secret, slack_bot_token: ARNs of secrets of AWS Secrets Manager or of parameters of SSM; both open the
+    Slack door, without them it is shut. slack_api: the address of Slack's Web API.
     local: set by `daypass local` alone: lets the catalogue name loopback issuers; refused inside Lambda.
     """
 
@@ -46,6 +69,12 @@ class Settings(BaseModel):
     organization_id: str | None = None
     emergency_queue: Annotated[str, Field(pattern=r"^https?://.+\.fifo$")] | None = None
     emergency_key: Annotated[str, Field(min_length=1)] | None = None
+    event_bus: Annotated[str, Field(pattern=r"^[!-~]{1,1600}$")] | None = None
+    break_glass_topic: Annotated[str, Field(pattern=_TOPIC)] | None = None
+    dead_letters: Annotated[str, Field(pattern=r"^https?://[!-~]{1,1000}$")] | None = None
+    slack_signing_secret: SecretStr | None = None
+    slack_bot_token: SecretStr | None = None
+    slack_api: str = "https://slack.com/api/"
     local: bool = False
 
     @model_validator(mode="after")
@@ -59,6 +88,27 @@ class Settings(BaseModel):
         if (self.emergency_queue is None) != (self.emergency_key is None):
             raise ValueError(f"{PREFIX}EMERGENCY_QUEUE and {PREFIX}EMERGENCY_KEY belong together: set both, or neither")
         return self
+
+    @model_validator(mode="after")
+    def _secrets_are_not_in_the_environment(self) -> Settings:
+        given = {"SLACK_SIGNING_SECRET": self.slack_signing_secret, "SLACK_BOT_TOKEN": self.slack_bot_token}
+        plain = [name for name, value in given.items() if value and not SECRET_ARN.fullmatch(value.get_secret_value())]
+        if plain and not self.local:
+            raise ValueError(
+                f"{' and '.join(PREFIX + name for name in plain)}: give the ARN of a secret (AWS Secrets Manager) or "
+                "of a SecureString (SSM), never the secret itself: an environment is read by many"
+            )
+        if not self.slack_api.startswith("https://") and not self.local:
+            raise ValueError(f"{PREFIX}SLACK_API: the bot token goes there, so it has to be https")
+        return self
+
+    @property
+    def slack_door(self) -> SlackDoor | None:
+        if self.slack_signing_secret and self.slack_bot_token:
+            return SlackDoor(
+                signing_secret=self.slack_signing_secret, bot_token=self.slack_bot_token, api=self.slack_api
+            )
+        return None
 
     @property
     def iam_door(self) -> IamDoor | None:

@@ -194,6 +194,10 @@ class Client:
         """A new session of a request, in the form that `credential_process` reads, and whose it is."""
         return self._call("POST", _path(request_id, "credentials"), body={}, repeatable=True)
 
+    def bind_slack(self, code: str, *, email: str | None = None) -> Json:
+        """Say that a Slack user is you. code: as Slack showed it to that user; email: theirs, if it is not yours."""
+        return self._call("POST", "/v1/slack/bind", body=_given({"code": code, "email": email}), repeatable=True)
+
     def find(self, ending: str, *, mine: bool = False) -> str:
         """The id of the one visible request that ends in `ending`, among the newest 500."""
         wanted = _checked_ending(ending)

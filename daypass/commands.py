@@ -257,6 +257,20 @@ def whoami(as_json: AsJson = False) -> None:
     _line(showing.pairs([*about, ("groups", groups), ("mfa", "yes" if me.get("mfa") else "no")]))
 
 
+@app.command("slack-bind")
+def slack_bind(
+    code: Annotated[str, typer.Argument(help="As the slash command gave it to you, and to nobody else.")],
+    email: Annotated[str | None, typer.Option(help="Yours in Slack, where it is another one than here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that a Slack user is you: from then on you ask and approve in Slack, for a day at a time."""
+    bound = _client().bind_slack(code.strip(), email=email)
+    if as_json:
+        _json(bound)
+    else:
+        _line(showing.slack_binding(bound))
+
+
 @app.command()
 def credentials(
     what: Annotated[str, typer.Argument(metavar="ID-OR-ROLE", help="A request, or a role that you were given.")],
@@ -277,10 +291,10 @@ def credentials(
         _json(lent if form == "json" else {name: lent[name] for name in _PROCESS if name in lent})
 
 
-def _elsewhere(name: str, about: str, *, package: str, needs: tuple[str, ...]) -> None:
+def _elsewhere(name: str, about: str, *, package: str, needs: tuple[str, ...], module: str = "commands") -> None:
     """Offer a command of another package, which is imported when it is called and not before.
 
-    needs: what has to be installed for it, by the extra of the same name.
+    needs: what has to be installed for it, by the extra of the same name. module: where in the package it is.
     """
 
     @app.command(
@@ -293,7 +307,7 @@ def _elsewhere(name: str, about: str, *, package: str, needs: tuple[str, ...]) -
     def call(context: typer.Context) -> None:
         if any(find_spec(each) is None for each in needs):
             raise _Stop(f"`daypass {name}` needs more than the client: pip install 'daypass[{package}]'.")
-        offered = getattr(import_module(f"daypass.{package}.commands"), name)
+        offered = getattr(import_module(f"daypass.{package}.{module}"), name)
         alone = offered if isinstance(offered, typer.Typer) else _alone(offered, name)
         outcome = typer.main.get_command(alone)(context.args, prog_name=f"daypass {name}", standalone_mode=False)
         if isinstance(outcome, int):
@@ -331,6 +345,13 @@ _elsewhere(
     "Publish the keys by which Daypass is an OIDC provider: issuer publish.",
     package="operator",
     needs=_SERVER,
+)
+_elsewhere(
+    "reconcile",
+    "Join CloudTrail's log files to the requests they are of; name what belongs to none.",
+    package="operator",
+    needs=_SERVER,
+    module="reconcile",
 )
 
 

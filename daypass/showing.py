@@ -196,6 +196,20 @@ def timeline(events: Sequence[Json]) -> str:
     return columns(("WHEN", "WHAT", "WHO", "MORE"), rows)
 
 
+def slack_binding(item: Json) -> str:
+    user = f"{plain(item.get('user'))} of team {plain(item.get('team'))}, {plain(item.get('email'))}"
+    replaced = f"{plain(item['replaced'])}, who is nobody to Daypass any more" if item.get("replaced") else ""
+    return pairs(
+        [
+            ("slack user", user),
+            ("acts as", plain(item.get("principal"))),
+            ("groups", ", ".join(plain(group) for group in item.get("groups", []))),
+            ("until", f"{plain(item.get('until'))}; then confirm it again"),
+            ("replaces", replaced),
+        ]
+    )
+
+
 def quoted(text: object) -> str:
     """Somebody's own words, which can end neither the quotation nor the line."""
     return "“" + plain(text).replace("“", '"').replace("”", '"') + "”"

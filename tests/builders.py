@@ -40,8 +40,9 @@ _ids = itertools.count(1)
 
 
 def an_id() -> str:
-    """Shaped like a ULID, never the same twice, and greater than all before it."""
-    return f"01K{next(_ids):07d}{0:016d}"
+    """Shaped like a ULID, greater than all before it, and with another ending than any."""
+    number = next(_ids)
+    return f"01K{number:07d}{number:016d}"
 
 
 def a_principal(id: str = "alice@example.com", **changed: Any) -> Principal:
@@ -159,9 +160,15 @@ principals = st.builds(
     issuer=texts,
     mfa=st.booleans(),
     authenticated_at=instants,
+    unknown=st.frozensets(texts, max_size=3),
 )
 approvals = st.builds(
-    Approval, by=texts, at=instants, comment=st.none() | texts, qualifies=st.frozensets(texts, max_size=3)
+    Approval,
+    by=texts,
+    at=instants,
+    comment=st.none() | texts,
+    qualifies=st.frozensets(texts, max_size=3),
+    mfa=st.booleans(),
 )
 links = st.builds(
     Link,

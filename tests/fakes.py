@@ -13,6 +13,7 @@ from threading import Lock
 from typing import TypeVar
 
 from chalicelib.broker.ports import (
+    About,
     AlreadyClaimed,
     CannotDeny,
     Claim,
@@ -29,8 +30,11 @@ from chalicelib.broker.ports import (
     Stale,
 )
 from chalicelib.core import denies, life
+from chalicelib.core.binding import Binding, Offer, SlackUser
+from chalicelib.core.catalogue import Directory
 from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Event
+from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.request import Change, Covers, Request, Session
@@ -229,6 +233,40 @@ class FakeRequests:
 
 
 @dataclass
+class FakeBindings:
+    """`ports.Bindings` in memory. `tests/aws/test_bindings.py` holds it to the table's rules."""
+
+    requests: FakeRequests
+    bindings: dict[SlackUser, Binding] = field(default_factory=dict)
+    offers: dict[str, Offer] = field(default_factory=dict)
+    _only: dict[tuple[str, str], SlackUser] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def bound(self, user: SlackUser, request_id: str | None = None) -> tuple[Binding | None, Request | None]:
+        return self.bindings.get(user), self.requests.get(request_id) if request_id else None
+
+    def offer(self, code_digest: str, offer: Offer) -> None:
+        self.offers[code_digest] = offer
+
+    def offered(self, code_digest: str) -> Offer | None:
+        return self.offers.get(code_digest)
+
+    def bind(self, code_digest: str, binding: Binding) -> SlackUser | None:
+        with self._lock:
+            offer = self.offers.get(code_digest)
+            if offer is None or offer.used_by is not None or binding.confirmed_at >= offer.until:
+                raise Stale
+            self.offers[code_digest] = replace(offer, used_by=binding.principal_id)
+            before = self._only.get((binding.principal_id, binding.user.team))
+            self._only[binding.principal_id, binding.user.team] = binding.user
+            self.bindings[binding.user] = binding
+            if before in (None, binding.user) or self.bindings[before].principal_id != binding.principal_id:
+                return None
+            self.bindings[before] = replace(self.bindings[before], replaced_at=binding.confirmed_at)
+            return before
+
+
+@dataclass
 class FakeLender:
     """`ports.Lender` without STS: canned keys, no two alike. `lent` is every session there is, answered or not."""
 
@@ -319,6 +357,23 @@ class FakeRevoker:
         yield
         if told:
             raise told
+
+
+@dataclass
+class FakeDirectories:
+    """`ports.Directories`: `members` by group as rules write it. `asked`: what it was asked about whom, in order."""
+
+    members: dict[str, set[str]] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    asked: list[tuple[str, str, About | None]] = field(default_factory=list)
+
+    def groups(
+        self, directory: Directory, wanted: frozenset[str], principal: Principal, about: About | None
+    ) -> frozenset[str]:
+        self.asked.append((directory.name, principal.id, about))
+        if directory.name in self.silent:
+            raise Unavailable("The fake was told to be silent.")
+        return frozenset(group for group in wanted if principal.id in self.members.get(group, set()))
 
 
 def _quota(charge: Charge) -> Quota:

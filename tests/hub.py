@@ -9,7 +9,9 @@ from typing import Any
 
 import botocore.session
 
+from chalicelib.aws.bindings import Bindings
 from chalicelib.aws.clients import sts_client
+from chalicelib.aws.directories import AwsDirectories, hurried
 from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.sts import StsLender
@@ -47,14 +49,17 @@ def a_hub(aws: str, table: Table) -> Hub:
     """
     session = broker_session(aws)
     sts = sts_client(session, REGION)
+    bindings = Bindings(table)
     world = World(
         catalogue=lambda: CATALOGUE,
         requests=table,
+        bindings=lambda: bindings,
         lender=StsLender(sts, KmsSigner(session).sign),
         revoker=IamRevoker(session, REGION),
+        directories=AwsDirectories(hurried(session, REGION)),
         now=lambda: datetime.now(UTC).replace(microsecond=0),
         new_id=an_id,
-        new_salt=lambda: f"salt of {an_id()}",
+        new_salt=lambda: f"salt-{an_id()}",
     )
     return Hub(world, table, sts, session)
 

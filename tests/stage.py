@@ -20,7 +20,7 @@ from chalicelib.core.request import Ask, Request, Session
 from chalicelib.core.times import read_stamp
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
-from tests.fakes import FakeLender, FakeQueue, FakeRequests, FakeRevoker, Quota
+from tests.fakes import FakeBindings, FakeDirectories, FakeLender, FakeQueue, FakeRequests, FakeRevoker, Quota
 from tests.people import BOB, CAROL
 
 EXAMPLE = example_catalogue("http://127.0.0.1:8000")
@@ -65,12 +65,15 @@ class Stage:
     now: datetime = NOW
     catalogue: Catalogue = CATALOGUE
     requests: FakeRequests = field(default_factory=FakeRequests)
+    bindings: FakeBindings = field(init=False)
     lender: FakeLender = field(init=False)
     revoker: FakeRevoker = field(init=False)
     queue: FakeQueue | None = None
     queued: dict[tuple[str, int], str] = field(default_factory=dict)
+    directories: FakeDirectories = field(default_factory=FakeDirectories)
 
     def __post_init__(self) -> None:
+        self.bindings = FakeBindings(self.requests)
         self.lender = FakeLender(lambda: self.now)
         self.revoker = FakeRevoker({role.arn for role in self.catalogue.roles.values()})
 
@@ -79,11 +82,13 @@ class Stage:
         return World(
             catalogue=lambda: self.catalogue,
             requests=self.requests,
+            bindings=lambda: self.bindings,
             lender=self.lender,
             revoker=self.revoker,
+            directories=self.directories,
             now=lambda: self.now,
             new_id=an_id,
-            new_salt=lambda: f"salt of {an_id()}",
+            new_salt=lambda: f"salt-{an_id()}",
             queue=self.queue,
             queued=self.queued,
         )

@@ -1,7 +1,11 @@
-"""How many calls to AWS each use case makes, with a warm catalogue and warm keys, counted as botocore sends them."""
+"""How many calls to AWS each use case makes, with a warm catalogue and warm keys, counted as botocore sends them.
+
+And how many the Slack door makes to Slack, as Slack hears them, where it has not been asked for a minute.
+"""
 
 import json
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -9,25 +13,30 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.aws.queue import SqsQueue
-from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, seeing
+from chalicelib.broker import asking, binding, deciding, emergency, ending, extending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
+from chalicelib.core.binding import SlackUser
 from chalicelib.core.catalogue import Stage, Who
+from chalicelib.core.principal import Principal
 from chalicelib.core.provider import Via
 from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import QuotaUsed, StsRefused
 from chalicelib.core.request import Request, Verdict
 from daypass.local import example
-from tests.builders import HOUR
+from tests.builders import HOUR, SECOND
 from tests.hub import Hub
 from tests.local.accounts import as_root
 from tests.people import ALICE, CAROL, DAVE, FRANK
+from tests.slack.fake_slack import TEAM, Person
+from tests.slack.team import Workspace, open_workspace
 from tests.stage import CATALOGUE, an_ask, more_of, read_example, with_rules
 
 SANDBOX = "engineers administer the sandbox"
 KEY = IdempotencyKey("POST /requests", "k-1")
-WRITE, READ, STORY, STS = "TransactWriteItems", "GetItem", "Query", "AssumeRole"
+WRITE, READ, BATCH, STORY, STS = "TransactWriteItems", "GetItem", "BatchGetItem", "Query", "AssumeRole"
 KMS, STS_WITH_TOKEN = "Sign", "AssumeRoleWithWebIdentity"
+WITHOUT_MFA = with_rules(("sre administer payments", {"require_mfa": False}))
 
 
 def counted(hub: Hub, act) -> Counter[str]:
@@ -226,3 +235,120 @@ def test_looking_at_a_request_takes_one_and_at_its_history_two(hub: Hub) -> None
     id = asking.ask(hub.world, CAROL, an_ask(), None).request.id
     assert counted(hub, lambda: seeing.story(hub.world, DAVE, id)) == {STORY: 1}
     assert counted(hub, lambda: seeing.history(hub.world, DAVE, id, after=0, limit=50)) == {READ: 1, STORY: 1}
+
+
+# In Slack.
+
+
+class InSlack:
+    """A team over the embedded AWS."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.sent = hub.calls
+        self.world = replace(hub.world, catalogue=lambda: WITHOUT_MFA)
+        self.team = Workspace(worlds=lambda: self.world)
+
+    def person(self, who: Principal) -> Person:
+        person = self.team.people[who.id]
+        user = SlackUser(TEAM, person.id)
+        binding.confirm(self.world, who, binding.offer(self.world, user, who.id))
+        return person
+
+    def asked(self, who: Principal = CAROL, role: str = "payments-admin") -> str:
+        return asking.ask(self.world, who, an_ask(role), None).request.id
+
+    def calls(self, act: Callable[[], object]) -> tuple[Counter[str], list[str]]:
+        self.team.stage.pass_time(61 * SECOND)
+        self.sent.clear()
+        self.team.slack.calls.clear()
+        act()
+        return Counter(self.sent), self.team.slack.methods()
+
+
+@pytest.fixture
+def slack(hub: Hub) -> Iterator[InSlack]:
+    made = InSlack(hub)
+    with open_workspace(made.team):
+        made.person(DAVE).types("list")  # the table's own first questions
+        yield made
+
+
+def test_a_click_takes_one_read_one_write_and_one_call_of_slack(slack: InSlack) -> None:
+    frank, id = slack.person(FRANK), slack.asked()
+    assert slack.calls(lambda: frank.presses("daypass_approve", id)) == ({BATCH: 1, WRITE: 1}, ["users.info"])
+
+
+def test_a_click_that_is_refused_takes_one_read_and_one_call_of_slack(slack: InSlack) -> None:
+    frank, id = slack.person(FRANK), slack.asked()
+    deciding.deny(slack.world, FRANK, id, comment="no")
+    for action in ("daypass_approve", "daypass_shorten", "daypass_deny"):
+        assert slack.calls(lambda: frank.presses(action, id)) == ({BATCH: 1}, ["response_url"])
+
+
+def test_a_click_that_opens_a_form_takes_one_read_and_one_call_of_slack(slack: InSlack) -> None:
+    frank, id = slack.person(FRANK), slack.asked()
+    for action in ("daypass_shorten", "daypass_deny"):
+        assert slack.calls(lambda: frank.presses(action, id)) == ({BATCH: 1}, ["views.open"])
+
+
+def test_a_form_that_comes_back_takes_one_read_one_write_and_one_call_of_slack(slack: InSlack) -> None:
+    frank = slack.person(FRANK)
+    form = frank.press_opens("daypass_deny", slack.asked())
+    frank.writes(form, "comment", "no")
+    assert slack.calls(lambda: frank.sends(form)) == ({BATCH: 1, WRITE: 1}, ["users.info"])
+
+
+def test_asking_takes_one_read_one_write_and_one_call_of_slack(slack: InSlack) -> None:
+    alice = slack.person(ALICE)
+    ask = slack.calls(lambda: alice.types("sandbox-admin 1h trying things out"))
+    assert ask == ({BATCH: 1, WRITE: 1}, ["users.info"])
+
+
+def test_somebody_new_takes_one_read_one_write_and_one_call_of_slack(slack: InSlack) -> None:
+    alice = slack.team.people[ALICE.id]
+    assert slack.calls(lambda: alice.types("")) == ({BATCH: 1, WRITE: 1}, ["users.info"])
+
+
+def test_confirming_takes_one_read_and_one_write_and_two_where_another_user_is_replaced(slack: InSlack) -> None:
+    world = slack.world
+    for user, writes in (("U1", 1), ("U1", 1), ("U2", 2)):
+        code = binding.offer(world, SlackUser(TEAM, user), ALICE.id)
+        confirm = slack.calls(lambda: binding.confirm(world, ALICE, code))
+        assert confirm == ({BATCH: 1, WRITE: writes}, [])
+
+
+def test_looking_takes_one_read_and_what_the_list_takes(slack: InSlack) -> None:
+    carol, id = slack.person(CAROL), slack.asked()
+    assert slack.calls(lambda: carol.types(f"show {id}")) == ({BATCH: 1, READ: 1}, ["users.info"])
+    assert slack.calls(lambda: carol.types("list")) == ({BATCH: 1, STORY: 5}, ["users.info"])
+    assert slack.calls(lambda: carol.types(f"done {id[-8:]}")) == (
+        {BATCH: 1, STORY: 1, READ: 2, WRITE: 1},
+        ["users.info"],
+    )
+
+
+def test_the_form_for_asking_takes_one_read_and_one_call_of_slack_a_step(slack: InSlack) -> None:
+    alice = slack.person(ALICE)
+    assert slack.calls(lambda: alice.types("")) == ({BATCH: 1}, ["users.info", "views.open"])
+    [form] = slack.team.slack.forms.values()
+    assert slack.calls(lambda: alice.searches(form, "")) == ({BATCH: 1}, ["users.info"])
+    option = {"type": "external_select", "selected_option": {"value": "sandbox-admin"}}
+    form.values["role"] = {"daypass_role": option}
+    chosen = slack.calls(
+        lambda: alice._interacts(
+            "block_actions",
+            actions=[{**option, "action_id": "daypass_role", "block_id": "role"}],
+            view=alice._sent(form),
+        )
+    )
+    assert chosen == ({BATCH: 1}, ["views.update"])
+    alice.chooses(form, "duration", "3600")
+    alice.writes(form, "reason", "trying things out")
+    assert slack.calls(lambda: alice.sends(form)) == ({BATCH: 1, WRITE: 1}, ["users.info"])
+
+
+def test_revoking_takes_what_it_takes_at_every_door(slack: InSlack) -> None:
+    dave, id = slack.person(DAVE), slack.asked(ALICE, "sandbox-admin")
+    lending.lend(slack.world, ALICE, id)
+    revoked = slack.calls(lambda: dave.types(f"revoke {id} no more of this"))
+    assert revoked == ({BATCH: 1, READ: 1, WRITE: 2, STS: 1, "PutRolePolicy": 1}, ["users.info"])

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 
 from chalicelib.aws.clients import sts_client
+from chalicelib.aws.messages import MessagesTable
 from chalicelib.aws.queue import SqsQueue
 from chalicelib.aws.signing import KmsSigner
+from chalicelib.aws.stream import committed
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
+from chalicelib.broker import binding, lending
 from chalicelib.broker.ports import Lent, Secret
-from chalicelib.core.catalogue import Catalogue, MfaClaim
+from chalicelib.core.catalogue import Catalogue, MfaClaim, Notify
 from chalicelib.core.provider import Provider, ProviderKey
 from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.session import SessionPlan
@@ -26,6 +29,8 @@ from chalicelib.core.token import subject
 from chalicelib.identity import bearer
 from chalicelib.identity.keys import Keys
 from chalicelib.log import log
+from chalicelib.outbox.announcing import announce
+from chalicelib.outbox.posting import Desk, post
 from chalicelib.telling import ToldTable
 from chalicelib.web.gate import Gate
 from daypass.local import example
@@ -34,10 +39,15 @@ from daypass.local.example import Emergencies
 from daypass.operator.documents import documents
 from daypass.operator.keys import public_key
 from tests.aws.fake_iam import a_revoker, says
+from tests.aws.test_stream import streamed
 from tests.hub import Hub
 from tests.identity.tokens import Idp
 from tests.oidc import TrustedRole, stub_sts
-from tests.people import ALICE
+from tests.outbox.fakes import FakeBus
+from tests.people import ALICE, FRANK
+from tests.slack.team import Workspace as Team
+from tests.slack.team import open_workspace
+from tests.slack.workspace import FakeSlack, Workspace
 from tests.stage import CATALOGUE, via_oidc
 from tests.web.api import ASK, SANDBOX, Api, HttpAnswer
 
@@ -99,6 +109,30 @@ def lines() -> Iterator[list[str]]:
     for each, level in zip((logger, root), levels, strict=True):
         each.removeHandler(handler)
         each.setLevel(level)
+
+
+def announced(hub: Hub, aws: EmbeddedAws) -> dict[str, str]:
+    """All that the table's stream makes the outbox say: on the bus, and to Slack, where every rule tells a channel."""
+    loud = [replace(rule, notify=Notify(slack=("#sre-approvals",))) for rule in CATALOGUE.rules]
+    catalogue = replace(CATALOGUE, rules=tuple(loud))
+    bus, workspace = FakeBus(), Workspace()
+    now = hub.world.now
+    desk = Desk(
+        requests=hub.table,
+        catalogue=lambda: catalogue,
+        now=now,
+        messages=MessagesTable(hub.table),
+        slack=FakeSlack(workspace),
+        people=lambda ids: {},
+        not_told=lambda message, code: None,
+    )
+    committed_lines = [line for record in streamed(aws, hub.table) if (line := committed(record))]
+    assert announce(committed_lines, bus=bus, find=hub.table.get, now=now()).done == len(committed_lines) > 0
+    assert post(committed_lines, desk).done == len(committed_lines)
+    return {
+        "the bus": "\n".join(entry.detail for entry in bus.taken),
+        "Slack": json.dumps([[said.text, said.blocks] for said in workspace.said]),
+    }
 
 
 def test_no_secret_is_found_in_log_table_queue_history_or_answers(
@@ -182,8 +216,10 @@ def test_no_secret_is_found_in_log_table_queue_history_or_answers(
     for message in messages:
         hub.table.set_aside(message, "to be looked at")
 
+    told = announced(hub, seeded)
     signature = token.rpartition(".")[2]
     answers += [message.text for message in messages]
+    answers += told.values()
     signed = carols.rpartition(".")[2]
     everywhere = look_everywhere(hub, lines, capfd, answers, "CANARY", token, signature, carols, signed)
     assert "deny_not_settled" in everywhere["the log"]
@@ -198,7 +234,7 @@ def look_everywhere(
         "the table": json.dumps(hub.table.client.scan(TableName=hub.table._name)["Items"], default=repr),
         "the log": "\n".join(lines),
         "the terminal and the metrics": "".join(capfd.readouterr()),
-        "the other answers and the queue": "\n".join(answers),
+        "the other answers, the queue, the bus and Slack": "\n".join(answers),
     }
     for place, text in everywhere.items():
         assert text or place == "the terminal and the metrics"
@@ -263,3 +299,67 @@ def test_the_token_that_daypass_signs_is_shown_to_sts_and_to_nobody_else(
 
     parts = [part for token in sts.tokens for part in (token, *token.split(".")[1:])]
     look_everywhere(hub, lines, capfd, answers, *parts)
+
+
+def test_no_secret_of_slack_is_found_in_log_table_answers_or_what_slack_is_told(
+    hub: Hub, lines: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    lender = Tweeting(hub.world.lender)
+    world = replace(hub.world, lender=lender, catalogue=lambda: CATALOGUE)
+    answers: list[str] = []
+    with open_workspace(Team(worlds=lambda: world)) as team:
+        alice, frank = team.people[ALICE.id], team.people[FRANK.id]
+        code = team.code(alice)
+        bound = binding.confirm(world, ALICE, code)
+        answers.append(repr(bound))
+
+        def types(text: str) -> None:
+            answers.append(alice.types(text).body)
+
+        types("sandbox-admin 1h trying things out")
+        ask_id = world.requests.by_requester(ALICE.id, after=None, limit=1).items[0].id
+        assert lending.lend(world, ALICE, ask_id).session_token.value == SESSION_TOKEN
+        for text in ("list", f"show {ask_id}", f"done {ask_id}", "nonsense", "payments-admin 1h it would be handy", ""):
+            types(text)
+        for secret in ("another", team.slack.secret):
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            answers.append(team.slack.post({**headers, **team.slack.signed("{", secret=secret)}, "payload={").body)
+        frank.presses("daypass_approve", ask_id)
+        for error in ("token_revoked", "invalid_auth"):
+            team.slack.fail("views.open", 200, error)
+            types("")
+            team.slack.fail("response_url", 500, error)
+            frank.presses("daypass_approve", ask_id)
+        team.slack.mend()
+        world = replace(world, requests=Shouting(world.requests))
+        types("list")
+        types("sandbox-admin 1h trying things out")
+        answers += [json.dumps(told) for told in team.slack.told]
+        answers += [json.dumps(form.view) for form in team.slack.forms.values()]
+        answers += [json.dumps(given) for _, given in team.slack.calls]
+
+    everywhere = {
+        "the table": json.dumps(hub.table.client.scan(TableName=hub.table._name)["Items"]),
+        "the log": "\n".join(lines),
+        "the terminal": "".join(capfd.readouterr()),
+        "the answers": "\n".join(answers),
+    }
+    for place, text in everywhere.items():
+        assert text or place == "the terminal"
+        for canary in ("CANARY", code):
+            assert canary not in text, f"a secret in {place}"
+    assert "slack_failed" in everywhere["the log"]
+    assert "slack_call_failed" in everywhere["the log"]
+
+
+class Shouting:
+    """A table that breaks at every touch, with all it was given."""
+
+    def __init__(self, requests: Any) -> None:
+        self.requests = requests
+
+    def __getattr__(self, name: str) -> Any:
+        def broken(*given: Any, **more: Any) -> Any:
+            raise RuntimeError(f"a bug that tells all it holds: {name} {given!r} {more!r}")
+
+        return broken

@@ -65,6 +65,36 @@ def test_only_the_url_of_a_fifo_queue_is_taken(queue: str) -> None:
         settings.read({**COMPLETE, **EMERGENCY, "DAYPASS_EMERGENCY_QUEUE": queue})
 
 
+ANNOUNCED = {
+    "DAYPASS_EVENT_BUS": "arn:aws:events:eu-central-1:123456789012:event-bus/daypass",
+    "DAYPASS_BREAK_GLASS_TOPIC": "arn:aws:sns:eu-central-1:123456789012:break-glass",
+    "DAYPASS_DEAD_LETTERS": "https://sqs.eu-central-1.amazonaws.com/123456789012/dead",
+}
+
+
+def test_where_to_announce_is_read_and_may_be_left_out() -> None:
+    read = settings.read({**COMPLETE, **ANNOUNCED})
+    assert (read.event_bus, read.break_glass_topic, read.dead_letters) == tuple(ANNOUNCED.values())
+    none = settings.read(COMPLETE)
+    assert (none.event_bus, none.break_glass_topic, none.dead_letters) == (None,) * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("DAYPASS_BREAK_GLASS_TOPIC", "arn:aws:sns:eu-central-1:123456789012:break-glass.fifo"),
+        ("DAYPASS_BREAK_GLASS_TOPIC", "break-glass"),
+        ("DAYPASS_SLACK_BOT_TOKEN", "xoxb-a-token-in-plain"),
+        ("DAYPASS_DEAD_LETTERS", "dead"),
+        ("DAYPASS_EVENT_BUS", "two words"),
+    ],
+)
+def test_where_to_announce_is_refused_where_it_can_be_nothing(name: str, wrong: str) -> None:
+    with pytest.raises(Misconfigured, match=name) as mistake:
+        settings.read({**COMPLETE, name: wrong})
+    assert wrong not in str(mistake.value)
+
+
 def test_a_deployed_stage_never_believes_local_issuers() -> None:
     assert settings.read({**COMPLETE, "DAYPASS_LOCAL": "true"}).local
     with pytest.raises(Misconfigured, match="LOCAL"):
@@ -85,3 +115,52 @@ def test_what_the_environment_holds_is_never_repeated() -> None:
 def test_the_version_is_the_packages() -> None:
     project = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text("utf-8"))
     assert project["project"]["version"] == VERSION
+
+
+SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:daypass/slack-signing-AbCdEf"
+PARAMETER_ARN = "arn:aws:ssm:eu-central-1:123456789012:parameter/daypass/slack-bot-token"
+SLACK = {"DAYPASS_SLACK_SIGNING_SECRET": SECRET_ARN, "DAYPASS_SLACK_BOT_TOKEN": PARAMETER_ARN}
+
+
+def test_both_secrets_by_their_arn_open_the_slack_door() -> None:
+    door = settings.read({**COMPLETE, **SLACK}).slack_door
+    assert door is not None
+    assert (door.signing_secret.get_secret_value(), door.bot_token.get_secret_value()) == (SECRET_ARN, PARAMETER_ARN)
+    assert door.api == "https://slack.com/api/"
+
+
+@pytest.mark.parametrize("left_out", sorted(SLACK))
+def test_without_either_the_slack_door_is_shut(left_out: str) -> None:
+    some = {name: value for name, value in SLACK.items() if name != left_out}
+    assert settings.read({**COMPLETE, **some}).slack_door is None
+
+
+@pytest.mark.parametrize("name", sorted(SLACK))
+@pytest.mark.parametrize(
+    "value",
+    [
+        "xoxb-CANARY-1",
+        "8f742231b10e8888CANARY",
+        "arn:aws:s3:::CANARY",
+        "arn:aws:iam::123456789012:role/CANARY",
+        "arn:aws:secretsmanager:eu-central-1:123456789012:CANARY",
+        f"{SECRET_ARN} CANARY",
+    ],
+)
+def test_a_secret_in_plain_is_refused_without_being_repeated(name: str, value: str) -> None:
+    with pytest.raises(Misconfigured, match=rf"{name}: give the ARN") as mistake:
+        settings.read({**COMPLETE, **SLACK, name: value})
+    assert "CANARY" not in str(mistake.value)
+
+
+def test_local_settings_may_hold_them_and_never_show_them() -> None:
+    local = {**COMPLETE, "DAYPASS_LOCAL": "true", "DAYPASS_SLACK_API": "http://127.0.0.1:9/api/"}
+    read = settings.read({**local, "DAYPASS_SLACK_SIGNING_SECRET": "CANARY-1", "DAYPASS_SLACK_BOT_TOKEN": "CANARY-2"})
+    assert read.slack_door is not None
+    assert "CANARY" not in repr(read) + str(read) + repr(read.slack_door)
+
+
+def test_the_bot_token_goes_nowhere_in_the_clear() -> None:
+    with pytest.raises(Misconfigured, match=r"SLACK_API.*https"):
+        settings.read({**COMPLETE, **SLACK, "DAYPASS_SLACK_API": "http://slack.com/api/"})
+    assert settings.read({**COMPLETE, **SLACK, "DAYPASS_SLACK_API": "https://slack-gov.com/api/"}).slack_door

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
+import botocore.session
 import pytest
+from chalice.app import Chalice
 
 import app as deployed
 from chalicelib import wiring
@@ -20,9 +24,11 @@ from chalicelib.broker.ports import Entry
 from chalicelib.core.life import Status, Window
 from chalicelib.core.request import Deny, Revocation
 from chalicelib.telling import ToldTable
+from chalicelib.web.routes import mount_raw
 from daypass.local.embedded_aws import EmbeddedAws
-from daypass.local.example import Emergencies
+from daypass.local.example import Emergencies, root
 from tests.builders import HOUR, SECOND, a_submission
+from tests.slack.fake_slack import BOT_TOKEN, SIGNING_SECRET, TEAM, FakeSlack, serving
 from tests.stage import EXAMPLE
 from tests.watching import counted
 
@@ -47,12 +53,15 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    made = (wiring._settings, wiring._catalogue, wiring.world, wiring.gate)
-    for each in made:
-        each.cache_clear()
+    forget_what_was_made()
     yield
-    for each in made:
-        each.cache_clear()
+    forget_what_was_made()
+
+
+def forget_what_was_made() -> None:
+    for each in vars(wiring).values():
+        if hasattr(each, "cache_clear"):
+            each.cache_clear()
 
 
 def call(method: str, path: str, identity: dict[str, str] | None = None, **context: str) -> Any:
@@ -248,10 +257,11 @@ def test_without_its_settings_there_is_no_emergency_queue() -> None:
     assert wiring.world().queue is None
 
 
-def test_the_sweeper_runs_every_five_minutes() -> None:
+@pytest.mark.parametrize("name", ["sweep", "remind"])
+def test_the_sweeper_and_the_reminders_run_every_five_minutes(name: str) -> None:
     source: Any
-    [source] = deployed.app.event_sources
-    assert (source.name, source.schedule_expression.to_string()) == ("sweep", "rate(5 minutes)")
+    [source] = [each for each in deployed.app.event_sources if each.name == name]
+    assert source.schedule_expression.to_string() == "rate(5 minutes)"
 
 
 @pytest.mark.usefixtures("environment")
@@ -262,3 +272,54 @@ def test_ids_and_salts_are_never_the_same_and_the_clock_has_whole_seconds() -> N
         before, now, after = datetime.now(UTC), world.now(), datetime.now(UTC)
         assert before - SECOND < now <= after, "it may be less than a second behind and never ahead"
         assert (now.microsecond, now.utcoffset()) == (0, timedelta(0))
+
+
+def knock(body: str, headers: dict[str, str]) -> Any:
+    """A call of Slack's address, as API Gateway hands it to the deployed app."""
+    event = {
+        "httpMethod": "POST",
+        "headers": {"content-type": "application/x-www-form-urlencoded", **headers},
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "isBase64Encoded": False,
+        "body": body,
+        "requestContext": {"resourcePath": "/slack/events", "httpMethod": "POST", "identity": {}},
+    }
+    context = SimpleNamespace(aws_request_id="lambda-1", function_name="daypass-prod")
+    app = Chalice(app_name="daypass-test")  # whose door was not made under another test's settings
+    mount_raw(app, "POST", "/slack/events", wiring.slack(app))
+    return app(event, context)
+
+
+@pytest.mark.usefixtures("environment")
+def test_without_its_secrets_the_slack_door_is_shut() -> None:
+    answer = knock("text=list", FakeSlack(time.time).signed("text=list"))
+    assert answer["statusCode"] == 401
+    assert "shut" in json.loads(answer["body"])["detail"]
+
+
+@pytest.mark.usefixtures("environment")
+def test_with_its_secrets_by_arn_the_slack_door_is_open(
+    table: Table, embedded_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = botocore.session.Session().create_client
+    ssm: Any = client("ssm", region_name="us-east-1", **root("123456789012", embedded_aws.url))
+    secrets: Any = client("secretsmanager", region_name="us-east-1", **root("123456789012", embedded_aws.url))
+    ssm.put_parameter(Name="/daypass/wired-token", Value=BOT_TOKEN, Type="SecureString")
+    arn = secrets.create_secret(Name="daypass/wired-signing", SecretString=SIGNING_SECRET)["ARN"]
+    monkeypatch.setenv("DAYPASS_SLACK_SIGNING_SECRET", arn)
+    monkeypatch.setenv("DAYPASS_SLACK_BOT_TOKEN", "arn:aws:ssm:us-east-1:123456789012:parameter/daypass/wired-token")
+    monkeypatch.setenv("DAYPASS_TABLE", table._name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", embedded_aws.url)
+    slack = FakeSlack(time.time)
+    carol = slack.join("carol")
+    with serving(slack):
+        monkeypatch.setenv("DAYPASS_SLACK_API", f"{slack.url}/api/")
+        body = urlencode({"team_id": TEAM, "user_id": carol.id, "command": "/daypass", "text": "list"})
+        answer = knock(body, slack.signed(body))
+    assert answer["statusCode"] == 200
+    assert "daypass slack-bind" in answer["body"]
+    assert slack.methods() == ["users.info"]
+    assert BOT_TOKEN not in answer["body"]
+    assert knock(body, slack.signed(body, secret="another"))["statusCode"] == 401

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+
+from chalicelib.core.refusals import Unavailable
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -68,3 +73,20 @@ def hurried_iam_client(session: Session, region: str, credentials: CredentialsTy
 def fallback_client(session: Session, service: str, region: str) -> Any:
     """A client of SQS or KMS that gives up after 1.5 s."""
     return session.create_client(service, region_name=region, config=_FALLBACK)
+
+
+def patient_client(session: Session, service: str, region: str) -> Any:
+    """A client for what nobody waits for: at worst three tries of 6 s. `AWS_ENDPOINT_URL` is botocore's to obey."""
+    config = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+    return session.create_client(service, region_name=region, config=config)
+
+
+@contextmanager
+def unavailable_where_refused(service: str) -> Iterator[None]:
+    """Whatever AWS says is no for now: a missing permission, bus or topic is mended while the stream waits."""
+    try:
+        yield
+    except ClientError as error:
+        raise Unavailable(f"{service} refused: {error.response['Error']['Code']}.") from error
+    except (HTTPClientError, ConnectionError) as error:
+        raise Unavailable(f"{service} did not answer.") from error

@@ -1,17 +1,20 @@
-"""Requests in DynamoDB: the only module that knows the table.
+"""Requests in DynamoDB, and the table that all kinds of items share.
 
-One table, seven kinds of items. A request, its history and its sessions share a partition: one Query tells the story.
+One table. A request, its history and its sessions share a partition: one Query tells the story.
 
     kind      pk                   sk                     holds
     request   request#<id>         request                the request
     event     request#<id>         event#<seq, 10 digits> one line of its history
     session   request#<id>         issuance#<session id>  one issuance, without its secrets
+    message   request#<id>         told#<place>           what a place was told of it (`messages.py`)
     claim     claim#<SHA-256>      claim                  one use of an Idempotency-Key; `until` is the TTL attribute
     quota     principal#<id>       quota                  the set of the ids of a principal's open requests
     emergen.  principal#<id>       emergencies            those that wait for their review, and when the first is due
     day       principal#<id>       day#<date>#<quota>     what of one quota is used that day: `break-glass`, or the
                                                           seconds of `<role>#<rule>`; `until` is the TTL attribute
     aside     aside                <sent at>#<message id> a message of the emergency queue that is not believed
+
+Slack's bindings, of three kinds more, are in `bindings.py`.
 
     access                         how
     get                            GetItem of `request`
@@ -122,15 +125,15 @@ class Table:
         )
         self._name = name
         self._connection = _bound(Item, {"Meta": meta})._get_connection()
-        ours = {"Meta": meta, "_connection": self._connection}
-        self._requests = _bound(RequestItem, ours)
-        self._events = _bound(EventItem, ours)
-        self._sessions = _bound(SessionItem, ours)
-        self._claims = _bound(ClaimItem, ours)
-        self._quotas = _bound(QuotaItem, ours)
-        self._emergencies = _bound(EmergenciesItem, ours)
-        self._days = _bound(DayItem, ours)
-        self._asides = _bound(AsideItem, ours)
+        self._ours = {"Meta": meta, "_connection": self._connection}
+        self._requests = self.model(RequestItem)
+        self._events = self.model(EventItem)
+        self._sessions = self.model(SessionItem)
+        self._claims = self.model(ClaimItem)
+        self._quotas = self.model(QuotaItem)
+        self._emergencies = self.model(EmergenciesItem)
+        self._days = self.model(DayItem)
+        self._asides = self.model(AsideItem)
         self._sleep = sleep
         self._written = 0
         # PynamoDB keeps a session per thread and one client for all. Making the client now settles which session it is.
@@ -168,6 +171,18 @@ class Table:
             limit=limit + 1,
         )
         return _page((each.read() for each in found), limit, lambda event: str(event.seq))
+
+    @answering()
+    def read(self, keys: Sequence[tuple[str, str]]) -> Iterable[RawItem]:
+        """The items of these keys that there are, in no order, in one consistent read."""
+        return self._batch(keys)
+
+    def model(self, kind: type[K]) -> type[K]:
+        """A kind of items as this table's own."""
+        return _bound(kind, self._ours)
+
+    def request(self, item: RawItem) -> Request:
+        return self._requests.from_raw_data(item).read()
 
     def by_requester(self, requester_id: str, *, after: str | None, limit: int) -> Page[Request]:
         return self._newest("by_requester", (requester_id,), after, limit)
@@ -215,7 +230,7 @@ class Table:
         emergency = self._emergency(change)
         for _ in range(_QUOTA_ROUNDS):
             try:
-                return self._transact([*writes, *emergency])
+                return self.transact([*writes, *emergency])
             except Cancelled as cancelled:
                 if not cancelled.stored.keys() <= {"emergencies", "day"}:
                     raise Stale from cancelled
@@ -234,7 +249,7 @@ class Table:
         emergency = self._emergency(change)
         for _ in range(_QUOTA_ROUNDS):
             try:
-                return self._transact([*writes, quota, *emergency])
+                return self.transact([*writes, quota, *emergency])
             except Cancelled as cancelled:
                 listed = self._listed(cancelled, change.charge)
                 if "emergencies" in cancelled.stored:
@@ -266,7 +281,7 @@ class Table:
         claimed, emergency = self._claim(request, claim, now), self._emergency(change, happened=True)
         for _ in range(_QUOTA_ROUNDS):
             try:
-                return self._transact([*writes, *claimed, *emergency])
+                return self.transact([*writes, *claimed, *emergency])
             except Cancelled as cancelled:
                 if not cancelled.stored.keys() <= {"claim", "emergencies"}:
                     raise Stale from cancelled
@@ -279,7 +294,7 @@ class Table:
     @answering()
     def set_aside(self, message: Sealed, because: str) -> None:
         item = self._asides.of(message, because)
-        self._transact([Write(item)])
+        self.transact([Write(item)])
         # Said before anybody deletes the message: who dies in between says it again.
         count(Metric.EMERGENCY_SET_ASIDE)
         log.error("emergency_set_aside", extra={"key": f"{item.pk} {item.sk}", "because": because})
@@ -301,14 +316,19 @@ class Table:
         """Those of the requests that are open at `now`."""
         if not request_ids:
             return set()
-        keys: list[Any] = [{"pk": request_key(each), "sk": "request"} for each in request_ids]
+        requests = (
+            self.request(each) for each in self._batch([(request_key(each), "request") for each in request_ids])
+        )
+        return {request.id for request in requests if request.state(now) in life.OPEN}
+
+    def _batch(self, keys: Sequence[tuple[str, str]]) -> Iterable[RawItem]:
+        asked: list[Any] = [{"pk": pk, "sk": sk} for pk, sk in keys]
         # Not Model.batch_get: it asks for what was left unprocessed again and again, without a pause.
-        answer = self._connection.batch_get_item(keys, consistent_read=True)
+        answer = self._connection.batch_get_item(asked, consistent_read=True)
         if answer["UnprocessedKeys"]:
             raise Unavailable("The table of requests cannot keep up: nothing was stored.")
         found: Iterable[RawItem] = answer["Responses"][self._name]
-        requests = (self._requests.from_raw_data(each).read() for each in found)
-        return {request.id for request in requests if request.state(now) in life.OPEN}
+        return found
 
     def _transitions(self, *changed: Change) -> list[Write]:
         """What stores transitions of requests of one person, each over its version."""
@@ -375,7 +395,7 @@ class Table:
                 actions = (unreviewed.remove(), due.remove())
             unchanged = unreviewed == waiting if waiting else unreviewed.does_not_exist()
             try:
-                return self._transact([*writes, self._emergencies_write(request, actions, unchanged)])
+                return self.transact([*writes, self._emergencies_write(request, actions, unchanged)])
             except Cancelled as cancelled:
                 if set(cancelled.stored) != {"emergencies"}:
                     raise Stale from cancelled
@@ -396,7 +416,8 @@ class Table:
         item = self._quotas.of(request.requester.id)
         return Write(item, condition, (action, Item.kind.set(item.kind), Item.schema.set(SCHEMA)))
 
-    def _transact(self, writes: Sequence[Write]) -> None:
+    def transact(self, writes: Sequence[Write]) -> None:
+        """All of the writes or none. Raises Cancelled and Unavailable."""
         with answering(outage=self._written):
             transaction.commit(writes, self._connection.connection, self._sleep)
         self._written += 1

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from chalicelib.broker.knowing import about, known
 from chalicelib.broker.ports import Stale, World
 from chalicelib.broker.seeing import admitting_today, nearest, visible
 from chalicelib.core import approvals
@@ -76,9 +77,11 @@ def approve(
         if any(approval.by == principal.id for approval in request.approvals):
             raise AlreadyApprovedByYou("You have approved this request already; one person counts once.")
         shortened = _shortened(request, duration)
-        rules = _decidable(catalogue, request, principal, now, shortened)
+        decider = known(world, principal, about(request))
+        rules = _decidable(catalogue, request, decider, now, shortened)
         refuse_where_frozen(catalogue)
-        yes = Approval(by=principal.id, at=now, comment=comment, qualifies=approvals.qualifies(rules, principal))
+        keys = approvals.qualifies(rules, decider)
+        yes = Approval(by=principal.id, at=now, comment=comment, qualifies=keys, mfa=principal.mfa)
         if refusal := approvals.may_approve(request, rules, yes):
             raise refusal
         role = catalogue.roles[request.role]
@@ -90,11 +93,21 @@ def approve(
     return transition(world, principal, request_id, step)
 
 
+def decidable(world: World, principal: Principal, request_id: str) -> Request:
+    """The request, where the principal may say yes or no to it now: what a form is for.
+
+    Raises NotFound, MayNotApprove and NotPending.
+    """
+    request = visible(world, principal, world.requests.get(request_id), request_id)
+    _decidable(world.catalogue(), request, principal, world.now(), request.duration)
+    return request
+
+
 def deny(world: World, principal: Principal, request_id: str, *, comment: str) -> Request:
     """Say no, for good. Raises NotFound, MayNotApprove, NotPending and ChangedMeanwhile."""
 
     def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
-        _decidable(catalogue, request, principal, now, request.duration)
+        _decidable(catalogue, request, known(world, principal, about(request)), now, request.duration)
         return Change(request, request).then(
             EventType.DENIED,
             at=now,
@@ -140,6 +153,8 @@ def _approved(request: Request, rules: tuple[Rule, ...], yes: Approval, duration
     enough = approvals.lacking(rule, given) == 0
     window = window_cut(request.window, duration, now)
     details: dict[str, Detail] = {"stages": [*sorted(yes.qualifies)], "enough": "yes" if enough else "no"}
+    if not yes.mfa:
+        details["mfa"] = "no"
     if yes.comment is not None:
         details["comment_sha256"] = commitment(yes.comment, request.salt)
     if duration != request.duration:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.broker.deciding import transition
+from chalicelib.broker.knowing import about, known
 from chalicelib.broker.ports import DayIsUsed, ReviewIsOverdue, World
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.ledger import Detail, EventType, commitment
@@ -113,7 +114,7 @@ def review(world: World, principal: Principal, request_id: str, *, verdict: Verd
     """
 
     def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
-        if refusal := _may_not_review(request, principal):
+        if refusal := _may_not_review(request, known(world, principal, about(request))):
             raise refusal
         if request.review is not None:
             raise AlreadyReviewed(f"{request.review.by} found it {request.review.verdict} already.")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.binding import Binding, Offer, SlackUser
+from chalicelib.core.catalogue import Catalogue, Directory
 from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Event
+from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import QuotaUsed
 from chalicelib.core.request import Change, Covers, Request, Session
@@ -166,6 +168,27 @@ class Requests(Protocol):
         """The requests with a clock that has run out by `now` and is not announced yet, the longest overdue first."""
 
 
+class Bindings(Protocol):
+    """Who acts where a Slack user does, in the same table. Reads see every write that came before them.
+
+    Every method raises Unavailable where the table does not answer in time; a write may then have happened or not.
+    """
+
+    def bound(self, user: SlackUser, request_id: str | None = None) -> tuple[Binding | None, Request | None]:
+        """The user's binding and, in the same read, the request that the user is about to act on."""
+
+    def offer(self, code_digest: str, offer: Offer) -> None:
+        """Remember a one-time code by its digest."""
+
+    def offered(self, code_digest: str) -> Offer | None: ...
+
+    def bind(self, code_digest: str, binding: Binding) -> SlackUser | None:
+        """Use up the code and bind; another user of that team whom the principal had bound is bound no more: told.
+
+        Raises Stale where the code was used meanwhile.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What goes to the emergency queue in place of one change of the table: the request as it becomes, and the rest."""
@@ -254,6 +277,26 @@ class Lender(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a directory is told of an ask, so that its facts may depend on it."""
+
+    role: str
+    account_id: str
+    duration: timedelta
+    ticket: str | None
+
+
+class Directories(Protocol):
+    def groups(
+        self, directory: Directory, wanted: frozenset[str], principal: Principal, about: About | None
+    ) -> frozenset[str]:
+        """Those of the wanted groups (`group@directory`) that the principal is in, at most a minute old.
+
+        about: the ask that is decided on; None where nothing is. Raises Unavailable where the directory does not tell.
+        """
+
+
 class Revoker(Protocol):
     """Cuts the sessions of one request at the role that lent them. Both answer within 5 s, and may be done twice."""
 
@@ -274,15 +317,18 @@ class Revoker(Protocol):
 class World:
     """Everything outside, as the use cases see it.
 
-    catalogue: today's, the last good one. now: aware UTC, whole seconds. new_id: a ULID, which may well be guessed.
-    new_salt: a text that cannot be. queue: None where there is none.
-    queued: the emergency that went to the queue, for each person and outage; this process's own memory.
+    catalogue: today's, the last good one. bindings: made when they are first asked for, which few calls do.
+    now: aware UTC, whole seconds. new_id: a ULID, which may well be guessed. new_salt: a text that cannot be.
+    queue: None where there is none. queued: the emergency that went to the queue, for each person and outage; this
+    process's own memory.
     """
 
     catalogue: Callable[[], Catalogue]
     requests: Requests
+    bindings: Callable[[], Bindings]
     lender: Lender
     revoker: Revoker
+    directories: Directories
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     new_salt: Callable[[], str]

@@ -14,6 +14,7 @@ from typing import Any
 
 from chalicelib.broker.deciding import transitions
 from chalicelib.broker.extending import later
+from chalicelib.broker.knowing import about, known
 from chalicelib.broker.lending import TRIES
 from chalicelib.broker.ports import CannotDeny, Stale, World
 from chalicelib.broker.seeing import having_a_say
@@ -55,7 +56,7 @@ def revoke(world: World, principal: Principal, request_id: str, *, comment: str)
 
     def steps(catalogue: Catalogue, request: Request, now: datetime) -> list[Change]:
         rules = having_a_say(catalogue, request)
-        if refusal := revocation.may_revoke(request, catalogue, rules, principal):
+        if refusal := revocation.may_revoke(request, catalogue, rules, known(world, principal, about(request))):
             raise refusal
         if revocation.unwritten(request, now):
             raise _Unwritten(request)

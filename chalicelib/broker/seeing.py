@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from chalicelib.broker.knowing import about, known
 from chalicelib.broker.ports import Page, World
 from chalicelib.core import approvals
 from chalicelib.core.catalogue import BreakGlass, Catalogue, Role, Rule
@@ -66,8 +67,14 @@ def found(world: World, principal: Principal, request_id: str) -> Request:
     return visible(world, principal, world.requests.get(request_id), request_id)
 
 
+def _may_see(world: World, request: Request, principal: Principal) -> bool:
+    if principal.id == request.requester.id:
+        return True  # and no directory is asked, which an emergency could have to wait for
+    return may_see(world.catalogue(), request, known(world, principal, about(request)))
+
+
 def visible(world: World, principal: Principal, request: Request | None, request_id: str) -> Request:
-    if request is None or not may_see(world.catalogue(), request, principal):
+    if request is None or not _may_see(world, request, principal):
         raise NotFound(f"There is no request {request_id!r}, or you may not see it.")
     return request
 
@@ -86,13 +93,17 @@ def history(world: World, principal: Principal, request_id: str, *, after: int, 
 
 
 def current(world: World, request: Request) -> Request:
+    return as_shown(world.catalogue(), request, world.now())
+
+
+def as_shown(catalogue: Catalogue, request: Request, now: datetime) -> Request:
     """The request as it is shown: while it waits, with the rule that lacks the fewest approvals today."""
     if request.status is not Status.PENDING:
         return request
-    rules = admitting_today(world.catalogue(), request)
+    rules = admitting_today(catalogue, request)
     if not rules:
         return request
-    rule = nearest(rules, request, request.approvals, world.now())
+    rule = nearest(rules, request, request.approvals, now)
     return replace(request, rule=rule.name, stages=approvals.progress(rule, request.approvals))
 
 
@@ -125,6 +136,7 @@ def listed(world: World, principal: Principal, filters: Filters, *, after: str |
     """
     now = world.now()
     catalogue = world.catalogue()
+    principal = known(world, principal)
     source = _source(world, principal, filters)
 
     def wanted(request: Request) -> bool:
@@ -171,7 +183,7 @@ def _waits_for(catalogue: Catalogue, request: Request, principal: Principal, sta
     if state is not State.PENDING or approvals.may_decide(request, rules, principal) is not None:
         return False
     keys = approvals.qualifies(rules, principal)
-    yes = Approval(by=principal.id, at=request.created_at, comment=None, qualifies=keys)
+    yes = Approval(by=principal.id, at=request.created_at, comment=None, qualifies=keys, mfa=principal.mfa)
     already = any(approval.by == principal.id for approval in request.approvals)
     return not already and approvals.may_approve(request, rules, yes) is None
 
@@ -188,6 +200,7 @@ class Requestable:
 def requestable(world: World, principal: Principal, *, q: str, after: str | None, limit: int) -> Page[Requestable]:
     """The roles that the principal may request, by name; q: a part of the name or of the account's. No AWS call."""
     catalogue = world.catalogue()
+    principal = known(world, principal)
     names = sorted(
         name
         for name, role in catalogue.roles.items()
@@ -195,11 +208,23 @@ def requestable(world: World, principal: Principal, *, q: str, after: str | None
     )
     items: list[Requestable] = []
     for name in names:
-        rules = ways_in(catalogue, principal, name)
-        emergencies = glasses(catalogue, principal, name)
-        if not rules and not emergencies:
+        item = _on_terms(catalogue, principal, name)
+        if item is None:
             continue
         if len(items) == limit:
             return Page(tuple(items), items[-1].role.name)
-        items.append(Requestable(catalogue.roles[name], rules, emergencies[0][1] if emergencies else None))
+        items.append(item)
     return Page(tuple(items), None)
+
+
+def on_terms(world: World, principal: Principal, role: str) -> Requestable | None:
+    """The role of that name, where the principal may request it. No AWS call."""
+    return _on_terms(world.catalogue(), principal, role)
+
+
+def _on_terms(catalogue: Catalogue, principal: Principal, name: str) -> Requestable | None:
+    rules = ways_in(catalogue, principal, name)
+    emergencies = glasses(catalogue, principal, name)
+    if not rules and not emergencies:
+        return None
+    return Requestable(catalogue.roles[name], rules, emergencies[0][1] if emergencies else None)

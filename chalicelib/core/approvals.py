@@ -8,6 +8,7 @@ can leave a request waiting that another order would have let through.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from chalicelib.core.catalogue import Rule
 from chalicelib.core.principal import Kind, Principal
@@ -62,17 +63,38 @@ def may_approve(request: Request, rules: Sequence[Rule], approval: Approval) -> 
 
     A rule may be full already: where the catalogue changed, or the approval shortens the ask to what the rule allows.
     """
-    after = (*request.approvals, approval)
-    if any(lacking(rule, after) in (0, lacking(rule, request.approvals) - 1) for rule in rules):
+    if _counts_in(request, rules, approval):
         return None
+    if rule := lacks_mfa(request, rules, approval):
+        return MayNotApprove(
+            f"Rule {rule.name!r} asks for a second factor, also of those who approve: sign in with one and approve "
+            "again."
+        )
     names = ", ".join(sorted(repr(rule.name) for rule in rules))
     return MayNotApprove(
         f"The stages that you could approve, of rule {names}, are filled already; others have to approve the rest."
     )
 
 
+def lacks_mfa(request: Request, rules: Sequence[Rule], approval: Approval) -> Rule | None:
+    """The rule in which the approval would count if its giver had proved a second factor; None where it counts."""
+    if approval.mfa or _counts_in(request, rules, approval):
+        return None
+    return _counts_in(request, rules, replace(approval, mfa=True))
+
+
+def _counts_in(request: Request, rules: Sequence[Rule], approval: Approval) -> Rule | None:
+    """The first rule in which one more approval fills a place, or which is full with it."""
+    after = (*request.approvals, approval)
+    counts = (rule for rule in rules if lacking(rule, after) in (0, lacking(rule, request.approvals) - 1))
+    return next(counts, None)
+
+
 def _seated(rule: Rule, approvals: Sequence[Approval]) -> list[list[int]]:
-    """For each stage the approvals (by position) that fill it, as many as can be seated at once (Kuhn's algorithm)."""
+    """For each stage the approvals (by position) that fill it, as many as can be seated at once (Kuhn's algorithm).
+
+    Where the rule asks for a second factor, those without one fill no place.
+    """
     seats: list[list[int]] = [[] for _ in rule.stages]
 
     def seat(giver: int, tried: set[int]) -> bool:
@@ -90,6 +112,7 @@ def _seated(rule: Rule, approvals: Sequence[Approval]) -> list[list[int]]:
                     return True
         return False
 
-    for giver in range(len(approvals)):
-        seat(giver, set())
+    for giver, approval in enumerate(approvals):
+        if approval.mfa or not rule.require_mfa:
+            seat(giver, set())
     return seats

@@ -16,6 +16,11 @@ from chalicelib.core.provider import Provider, Via
 from chalicelib.core.quotas import Quotas
 
 
+def directory_of(group: str) -> str:
+    """The directory that a group's name names after its last `@`; empty where it names none."""
+    return group.rpartition("@")[2] if "@" in group else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Who:
     """A set of principals: all conditions that are given must hold; none given is nobody."""
@@ -85,6 +90,18 @@ class Issuer:
     mfa: MfaClaim | str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """Tells groups of a principal that no token tells; rules write them `group@name`. It is one of the two.
+
+    identity_store: the id of an IAM Identity Center's. function: the ARN of a Lambda function that is asked.
+    """
+
+    name: str
+    identity_store: str | None = None
+    function: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     name: str
@@ -145,8 +162,24 @@ class Extensions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Who hears in Slack of what a rule decides.
+
+    slack: channels, by `#name` or id. direct: in person, those whom the rule names by id, and the requester once
+    somebody answered. remind_after: how long a request may wait before those who may approve it are reminded, once.
+    """
+
+    slack: tuple[str, ...] = ()
+    direct: bool = False
+    remind_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakGlass:
-    """Access now, approval never, review afterwards. Its `who` replaces the rule's; mfa: a second factor is wanted."""
+    """Access now, approval never, review afterwards. Its `who` replaces the rule's; mfa: a second factor is wanted.
+
+    notify: who hears of it beside those who hear of all that the rule decides.
+    """
 
     who: Who
     max_duration: timedelta
@@ -154,6 +187,7 @@ class BreakGlass:
     review_within: timedelta
     require_mfa: bool = True
     require_ticket: bool = False
+    notify: Notify = Notify()
 
 
 class Effect(StrEnum):
@@ -168,7 +202,7 @@ class Rule:
     ticket: the regular expression a ticket must match in full; None where none is asked for.
     hours: when it lends; None where always. extensions: the terms of extending; None where nothing is extended.
     max_per_day: how long one person may hold one role by it in a day of UTC's, at least max_duration; None where days
-    are not counted, as wherever approvals are asked for.
+    are not counted, as wherever approvals are asked for. notify: who hears of it.
     """
 
     name: str
@@ -183,9 +217,21 @@ class Rule:
     hours: Hours | None = None
     extensions: Extensions | None = None
     max_per_day: timedelta | None = None
+    notify: Notify = Notify()
 
     def covers(self, role: str) -> bool:
         return any(glob(pattern).fullmatch(role) for pattern in self.roles)
+
+    def concerns(self, principal: Principal) -> bool:
+        """Whether the rule is for the principal. What is not known of it lets nobody in, and is no way past a deny."""
+        return self.who.includes(principal.at_worst if self.effect is Effect.DENY else principal)
+
+    def everybody(self) -> Iterator[Who]:
+        """All sets of principals that the rule names."""
+        yield self.who
+        yield from (stage.who for stage in self.stages)
+        if self.break_glass:
+            yield from (self.break_glass.who, self.break_glass.reviewers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +277,7 @@ class RuleIndex:
     def candidates(self, principal: Principal, role: str) -> Iterator[Rule]:
         """The rules that may match, in the file's order: all that do match are among them."""
         who_keys = [("anybody", "")]
-        who_keys += [("group", group) for group in principal.groups]
+        who_keys += [("group", group) for group in principal.groups | principal.unknown]
         who_keys += [("id", prefix) for prefix in _prefixes(principal.id, self._id_lengths)]
         found = {
             position
@@ -255,6 +301,7 @@ class Catalogue:
 
     digest: str
     issuers: tuple[Issuer, ...] = ()
+    directories: Mapping[str, Directory] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
@@ -277,10 +324,20 @@ class Catalogue:
     def rules_for(self, principal: Principal, role: str) -> tuple[Rule, ...]:
         """The rules whose `who` includes the principal and whose `roles` cover the role, in the file's order."""
         return tuple(
-            rule
-            for rule in self._index.candidates(principal, role)
-            if rule.covers(role) and rule.who.includes(principal)
+            rule for rule in self._index.candidates(principal, role) if rule.covers(role) and rule.concerns(principal)
         )
+
+    @cached_property
+    def directory_groups(self) -> Mapping[str, frozenset[str]]:
+        """The groups that the file asks of each of its directories, under their full names; none it does not ask."""
+        everybody = (self.auditors, *(who for rule in self.rules for who in rule.everybody()))
+        named = {group for who in everybody for group in who.groups}
+        asked = {name: frozenset(g for g in named if directory_of(g) == name) for name in self.directories}
+        return {name: groups for name, groups in asked.items() if groups}
+
+    def told_by_tokens(self, groups: Iterable[str]) -> frozenset[str]:
+        """Those of the groups that are not a directory's to tell: no token may claim them."""
+        return frozenset(group for group in groups if directory_of(group) not in self.directories)
 
     @cached_property
     def _emergencies(self) -> tuple[Rule, ...]:
@@ -293,6 +350,14 @@ class Catalogue:
             for rule in self._emergencies
             if rule.break_glass and rule.covers(role) and rule.break_glass.who.includes(principal)
         )
+
+    def rule(self, name: str) -> Rule | None:
+        """The rule of that name; None where the file has none any more."""
+        return self._named.get(name)
+
+    @cached_property
+    def _named(self) -> Mapping[str, Rule]:
+        return {rule.name: rule for rule in self.rules}
 
     def rules_about(self, role: str) -> tuple[Rule, ...]:
         """Every rule that covers the role, whoever it is for, in the file's order. Its cost follows all rules."""

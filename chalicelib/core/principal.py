@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -28,6 +28,7 @@ class Principal:
     id: an e-mail address in lower case (human), `{issuer}/{sub}` or an IAM ARN (workload).
     issuer: the catalogue's name of the issuer, `iam` at the IAM door.
     mfa: whether this sign-in proved a second factor; authenticated_at: when it was made (aware, UTC).
+    unknown: the groups of directories that did not answer: they let nobody in, and keep out whom they would keep out.
     """
 
     id: str
@@ -36,6 +37,12 @@ class Principal:
     issuer: str
     mfa: bool
     authenticated_at: datetime
+    unknown: frozenset[str] = frozenset()
+
+    @property
+    def at_worst(self) -> Principal:
+        """The principal as if it were in every group that is not known of it."""
+        return replace(self, groups=self.groups | self.unknown, unknown=frozenset()) if self.unknown else self
 
 
 def source_identity(principal_id: str) -> str:

@@ -45,12 +45,16 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """One yes. qualifies: the `Who.key` of every stage that its giver could fill at the click."""
+    """One yes. qualifies: the `Who.key` of every stage that its giver could fill at the click.
+
+    mfa: whether the giver's sign-in had proved a second factor; without, it does not count where a rule asks for one.
+    """
 
     by: str
     at: datetime
     comment: str | None
     qualifies: frozenset[str]
+    mfa: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -207,7 +207,7 @@ def explain(catalogue: Catalogue, principal: Principal, terms: Terms, at: dateti
 
 
 def _considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, *, frozen: bool) -> Considered:
-    if lacking := rule.who.lacks(principal):
+    if not rule.concerns(principal) and (lacking := rule.who.lacks(principal)):
         return Considered(rule, False, f"{rule.name!r} is not for this caller: it {lacking}.")
     if rule.effect is Effect.DENY:
         return Considered(rule, True, f"{rule.name!r} denies this, whatever other rules allow.")

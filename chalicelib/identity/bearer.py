@@ -50,7 +50,7 @@ def verify(token: str, *, catalogue: Catalogue, keys: Keys, now: datetime) -> Pr
     return Principal(
         id=_human(claims, issuer) if issuer.kind is Kind.HUMAN else _workload(claims, issuer, catalogue),
         kind=issuer.kind,
-        groups=_groups(claims, issuer.groups),
+        groups=catalogue.told_by_tokens(_groups(claims, issuer.groups)),
         issuer=issuer.name,
         mfa=_mfa(claims, issuer),
         authenticated_at=_past(claims, "auth_time", now) if "auth_time" in claims else issued_at,

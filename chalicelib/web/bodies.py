@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -13,7 +12,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StrictInt,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -22,23 +20,13 @@ from pydantic import (
 from chalicelib.core.life import State
 from chalicelib.core.request import Ask, ScopeChoice, Verdict
 from chalicelib.core.times import read_instant
-
-ULID = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
-ROLE = r"^[a-z0-9][a-z0-9-]{0,62}(@[a-z0-9][a-z0-9-]{0,62})?$"
+from chalicelib.fields import ULID, Parameters, Reason, Role, Seconds, Text, Ticket
 
 
 class In(BaseModel):
     """What callers send: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-def _plain(text: str) -> str:
-    if any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in text):
-        raise ValueError("control characters are not allowed")
-    if not any(unicodedata.category(c)[0] in "LNSP" for c in text):
-        raise ValueError("write something that can be read")
-    return text
 
 
 def _policy_text(value: Any) -> Any:
@@ -55,9 +43,6 @@ def _flag(value: Any) -> Any:
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
-Text = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
-Reason = Annotated[str, Field(min_length=3, max_length=500), AfterValidator(_plain)]
-Seconds = Annotated[StrictInt, Field(ge=60, le=10**9)]
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
 # Text first: pydantic alone would take numbers, fractions and a minute's sixtieth second.
 Starts = Annotated[
@@ -69,7 +54,7 @@ Cursor = Annotated[str, Field(min_length=1, max_length=300)]
 
 class ScopeBody(In):
     name: Annotated[str, Field(min_length=1, max_length=64)]
-    parameters: dict[str, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict, max_length=20)
+    parameters: Parameters = Field(default_factory=dict)
 
 
 class AskBody(In):
@@ -82,12 +67,10 @@ class AskBody(In):
         description="The id of a request of yours, ready or active, to go on from where it ends. "
         "Role, scope and policy are its own: sending others, `starts_at` or `break_glass` is 422 `invalid`.",
     )
-    role: Annotated[str, Field(pattern=ROLE)] | None = Field(
-        default=None, validate_default=True, description="Needed, but where `extends` is given."
-    )
+    role: Role | None = Field(default=None, validate_default=True, description="Needed, but where `extends` is given.")
     duration_seconds: Seconds
     reason: Reason
-    ticket: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = None
+    ticket: Ticket | None = None
     scope: ScopeBody | None = None
     session_policy: (
         Annotated[str | dict[str, Any], Field(union_mode="left_to_right"), AfterValidator(_policy_text)] | None
@@ -131,6 +114,13 @@ class ApproveBody(In):
 
 class DenyBody(In):
     comment: Text
+
+
+class BindBody(In):
+    code: Annotated[str, Field(pattern=r"^[!-~]{1,64}$", description="As the slash command gave it in Slack.")]
+    email: Annotated[str, Field(max_length=320)] | None = Field(
+        default=None, description="Of the Slack user, where it is another address than your id."
+    )
 
 
 class EscalateBody(In):

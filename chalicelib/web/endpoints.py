@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, seeing
+from chalicelib.broker import asking, binding, deciding, emergency, ending, extending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
@@ -232,6 +232,12 @@ def lend(call: Call) -> Answer:
     return Answer(200, views.CredentialsView.of(lending.lend(call.world, call.principal, call.id)))
 
 
+def bind(call: Call) -> Answer:
+    body = call.body
+    bound = binding.confirm(call.world, call.principal, body.code, email=body.email)
+    return Answer(200, views.SlackBindingView.of(bound))
+
+
 def _shown(call: Call, request: Request) -> views.RequestView:
     """The request as it is now; its sessions are read only where there are any."""
     known = call.world.requests.story(request.id) if request.sessions_begun else None
@@ -389,5 +395,14 @@ ENDPOINTS = (
         takes_key=True,
         answers={200: (views.CredentialsView,), 202: (views.RequestView,)},
         refuses=(*ASKING_REFUSES, *LENDING_REFUSES),
+    ),
+    Endpoint(
+        method="POST",
+        path="/slack/bind",
+        summary="Say that a Slack user is you",
+        view=bind,
+        body=bodies.BindBody,
+        answers={200: (views.SlackBindingView,)},
+        refuses=(NotFound, NotEligible),
     ),
 )

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from chalicelib.core.refusals import Refusal
+from chalicelib.fields import ULID
 from chalicelib.version import VERSION
-from chalicelib.web.bodies import ULID
 from chalicelib.web.endpoints import BODY_REFUSES, ENDPOINTS, GATE_REFUSES, OPEN, Endpoint, OpenEndpoint
 from chalicelib.web.gate import Door
 from chalicelib.web.problems import CONTENT_TYPE, STATUS

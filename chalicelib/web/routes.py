@@ -15,7 +15,7 @@ from typing import Any
 
 from chalice.app import Chalice, IAMAuthorizer, Response
 from chalice.app import Request as HttpRequest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
@@ -28,9 +28,10 @@ from chalicelib.core.refusals import (
     Unavailable,
     UnsupportedMediaType,
 )
+from chalicelib.fields import ULID, parsed
 from chalicelib.log import log
 from chalicelib.metrics import count_refusal
-from chalicelib.web.bodies import ULID, In
+from chalicelib.web.bodies import In
 from chalicelib.web.endpoints import ENDPOINTS, OPEN, Answer, Call, Endpoint, OpenEndpoint
 from chalicelib.web.gate import Door, Gate
 from chalicelib.web.openapi import document
@@ -73,6 +74,11 @@ def mount(app: Chalice, door: Door, inside: Inside) -> None:
     for endpoint in ENDPOINTS:
         authorizer = IAMAuthorizer() if door is Door.IAM else None
         _route(app, endpoint.method, door + endpoint.path, _gated_view(door, endpoint, inside), authorizer)
+
+
+def mount_raw(app: Chalice, method: str, path: str, view: View) -> None:
+    """Mount an address with a contract of its own, which reads headers and body itself; its refusals are problems."""
+    _route(app, method, path, view)
 
 
 Fields = dict[str, Any]
@@ -172,7 +178,7 @@ def _body(model: type[In], request: HttpRequest) -> BaseModel:
     if raw and request.headers.get("content-type", JSON).partition(";")[0].strip().lower() != JSON:
         raise UnsupportedMediaType("Send the body as JSON, with `Content-Type: application/json`.")
     _each_name_once(raw)
-    return _parsed("The body", lambda: model.model_validate_json(raw or b"{}"))
+    return parsed("The body", lambda: model.model_validate_json(raw or b"{}"))
 
 
 def _each_name_once(raw: str | bytes) -> None:
@@ -194,16 +200,4 @@ def _query(model: type[In], request: HttpRequest) -> BaseModel:
     for name, several in values.items():
         if len(several) != 1:
             raise Invalid("The query is not understood.", (FieldError(name, "give it once"),))
-    return _parsed("The query", lambda: model.model_validate({name: one for name, [one] in values.items()}))
-
-
-def _parsed(what: str, parse: Callable[[], BaseModel]) -> BaseModel:
-    try:
-        return parse()
-    except ValidationError as mistakes:
-        errors = tuple(
-            FieldError(".".join(str(part) for part in mistake["loc"]) or "body", mistake["msg"])
-            for mistake in mistakes.errors(include_url=False, include_context=False, include_input=False)
-        )
-        named = "; ".join(f"{error.field}: {error.message}" for error in errors[:5])
-        raise Invalid(f"{what} is not understood: {named}.", errors) from None
+    return parsed("The query", lambda: model.model_validate({name: one for name, [one] in values.items()}))

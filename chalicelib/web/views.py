@@ -8,13 +8,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from chalicelib.broker.asking import DryRun
+from chalicelib.broker.binding import Bound
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.seeing import Requestable
+from chalicelib.core.binding import GROUPS_LAST
 from chalicelib.core.catalogue import BreakGlass, Extensions, Issuer, Rule, Stage, Who
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.request import (
+    Approval,
     Covers,
     Deny,
     Request,
@@ -82,6 +85,36 @@ class PrincipalView(Out):
             issuer=principal.issuer,
             mfa=principal.mfa,
             authenticated_at=principal.authenticated_at,
+        )
+
+
+class SlackBindingView(Out):
+    """Which Slack user acts as you from now on. replaced: the user of the same team who does no more.
+
+    until: from then on it has to be confirmed again, since Slack tells no groups.
+    """
+
+    team: str
+    user: str
+    email: str
+    principal: str
+    groups: list[str]
+    confirmed_at: Instant
+    until: Instant
+    replaced: str | None = None
+
+    @classmethod
+    def of(cls, bound: Bound) -> SlackBindingView:
+        binding = bound.binding
+        return cls(
+            team=binding.user.team,
+            user=binding.user.id,
+            email=binding.email,
+            principal=binding.principal_id,
+            groups=sorted(binding.groups),
+            confirmed_at=binding.confirmed_at,
+            until=binding.confirmed_at + GROUPS_LAST,
+            **({"replaced": bound.replaced.id} if bound.replaced else {}),
         )
 
 
@@ -235,9 +268,17 @@ class DryRunView(Out):
 
 
 class ApprovalView(Out):
+    """One yes. mfa: false where no second factor was proved; then it counts only where the rule asks for none."""
+
     by: str
     at: Instant
     comment: str | None
+    mfa: bool = True
+
+    @classmethod
+    def of(cls, approval: Approval) -> ApprovalView:
+        without = {} if approval.mfa else {"mfa": False}
+        return cls(by=approval.by, at=approval.at, comment=approval.comment, **without)
 
 
 class SessionView(Out):
@@ -400,7 +441,7 @@ def _summary(request: Request, now: datetime) -> dict[str, Any]:
         "break_glass": request.break_glass,
         "rule": request.rule,
         "stages": [StageView.of(stage) for stage in request.stages],
-        "approvals": [ApprovalView(by=a.by, at=a.at, comment=a.comment) for a in request.approvals],
+        "approvals": [ApprovalView.of(approval) for approval in request.approvals],
         "created_at": request.created_at,
         "answer_by": request.answer_by,
         "catalogue_digest": request.catalogue_digest,

@@ -256,10 +256,15 @@ def _watched(app: _Asgi, changed: asyncio.Event) -> _Asgi:
             await send({"type": "http.response.body", "body": b""})
             return
         await app(scope, receive, send)
-        if scope["type"] == "http" and not scope["path"].startswith("/_ministack/"):
+        if scope["type"] == "http" and not scope["path"].startswith("/_ministack/") and not _reads_a_stream(scope):
             changed.set()
 
     return watched
+
+
+def _reads_a_stream(scope: _Scope) -> bool:
+    """The pump asks several times a second, and would have everything saved without an end."""
+    return any(name == b"x-amz-target" and value.startswith(b"DynamoDBStreams_") for name, value in scope["headers"])
 
 
 def _when_parent_is_gone(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:

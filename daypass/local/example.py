@@ -27,6 +27,9 @@ KEY_ALIAS = "alias/daypass-emergencies"
 BROKER_ROLE = "daypass-broker"
 BROKER_ARN = f"arn:aws:iam::{HUB_ACCOUNT}:role/{BROKER_ROLE}"
 REVOKER_PATH, REVOKER_ROLE = "/daypass-revoker/", "DaypassRevoker"
+EVENT_BUS = "default"
+BREAK_GLASS_TOPIC = f"arn:aws:sns:{REGION}:{HUB_ACCOUNT}:daypass-break-glass"
+DEAD_LETTERS = f"arn:aws:sqs:{REGION}:{HUB_ACCOUNT}:daypass-dead-letters"
 ROOT_SECRET = "test"
 """ministack takes any account id as the access key id of that account's root, whatever the secret."""
 
@@ -104,6 +107,8 @@ def seed(aws: str) -> Emergencies:
     emergencies = _put_emergencies(session, aws)
     permissions = broker_permissions(emergencies.key)
     _put_role(hub, BROKER_ROLE, path="/", trust=_broker_trust(), permissions=permissions)
+    session.client("sns", **root(HUB_ACCOUNT, aws)).create_topic(Name=BREAK_GLASS_TOPIC.rpartition(":")[2])
+    session.client("sqs", **root(HUB_ACCOUNT, aws)).create_queue(QueueName=DEAD_LETTERS.rpartition(":")[2])
     accounts: dict[str, str] = {}
     for role in target_roles():
         accounts[role.account] = role.account_id
@@ -135,11 +140,16 @@ def kms_of_the_hub(aws: str) -> Any:
     return make("kms", region_name=REGION, **root(HUB_ACCOUNT, aws))
 
 
+def dead_letters(aws: str) -> str:
+    """The URL of the queue for what can never be announced."""
+    return f"{aws}/{HUB_ACCOUNT}/{DEAD_LETTERS.rpartition(':')[2]}"
+
+
 def broker_permissions(emergency_key: str) -> list[dict[str, Any]]:
-    """What the broker may do, and nothing else: lend what is under /daypass/, revoke, sign, use its table and queue.
+    """What the broker may do, and nothing else: lend what is under /daypass/, revoke, sign, use table and queue, tell.
 
     emergency_key: its ARN. On AWS a condition on the key's alias, kms:ResourceAliases, which ministack 1.5.33 does not
-    fill in.
+    fill in. There the outbox has a role of its own, too (infra/outbox.json); here one process is both.
     """
     table = f"arn:aws:dynamodb:{REGION}:{HUB_ACCOUNT}:table/{TABLE}"
     actions = ["BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "Query", "UpdateItem"]
@@ -175,6 +185,13 @@ def broker_permissions(emergency_key: str) -> list[dict[str, Any]]:
             "Action": ["kms:GenerateMac", "kms:VerifyMac"],
             "Resource": emergency_key,
         },
+        {
+            "Effect": "Allow",
+            "Action": ["events:PutEvents"],
+            "Resource": f"arn:aws:events:{REGION}:{HUB_ACCOUNT}:event-bus/{EVENT_BUS}",
+        },
+        {"Effect": "Allow", "Action": ["sns:Publish"], "Resource": BREAK_GLASS_TOPIC},
+        {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": DEAD_LETTERS},
     ]
 
 

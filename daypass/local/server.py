@@ -24,11 +24,14 @@ from chalice.local import ChaliceRequestHandler, CustomLocalChalice, LocalChalic
 from chalicelib import wiring
 from chalicelib.aws.table import Table, create
 from chalicelib.core.catalogue_file import read_catalogue
+from chalicelib.log import log
 from daypass.local import example, issuers
 from daypass.local.embedded_aws import HOST, HUB_ACCOUNT, CannotStart, EmbeddedAws
 from daypass.local.folder import Folder, Stage, write_private
 from daypass.local.news import told
+from daypass.local.pump import Reader, pumping
 from daypass.local.sweeper import sweeping
+from daypass.local.terminal_slack import TerminalSlack
 from daypass.operator.documents import documents as provider_documents
 from daypass.operator.keys import public_key
 
@@ -38,6 +41,8 @@ _LARGEST_BODY = 10 * 1024 * 1024
 """API Gateway's. Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"""
 
 _FOREIGN = ("AWS_", "BOTO_", "DAYPASS_", "PYNAMODB_")
+# Slack's secrets and, for tests, the address of another Slack: who gives them to this shell means them for here.
+_KEPT = ("DAYPASS_DEBUG", "DAYPASS_SLACK_API", "DAYPASS_SLACK_BOT_TOKEN", "DAYPASS_SLACK_SIGNING_SECRET")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 Say = Callable[[str], None]
@@ -55,6 +60,7 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
         keys = issuers.keys(folder.issuers)
         documents: dict[str, bytes] = {}
         os.environ["AWS_ENDPOINT_URL"] = aws.url
+        os.environ["DAYPASS_DEAD_LETTERS"] = example.dead_letters(aws.url)
         server = _bound(loaded(_ROOT), port, documents, say)
         with server:
             stage = Stage(folder, f"http://{HOST}:{server.server_address[1]}", aws.url)
@@ -64,7 +70,7 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
             try:
                 _await_health(stage)
-                with told(say), sweeping(wiring.sweep):
+                with told(say), sweeping(wiring.sweep), pumping(aws.url, _readers(say), _stumbled):
                     yield stage
             finally:
                 server.shutdown()
@@ -75,7 +81,7 @@ def environment(shell: Mapping[str, str], folder: Folder) -> dict[str, str]:
     kept = {
         name: value
         for name, value in shell.items()
-        if name == "DAYPASS_DEBUG" or not (name.upper().startswith(_FOREIGN) or name.lower() in _PROXIES)
+        if name in _KEPT or not (name.upper().startswith(_FOREIGN) or name.lower() in _PROXIES)
     }
     return {
         **kept,
@@ -89,6 +95,8 @@ def environment(shell: Mapping[str, str], folder: Folder) -> dict[str, str]:
         "DAYPASS_CATALOGUE": str(folder.catalogue),
         "DAYPASS_HUB_ACCOUNT": HUB_ACCOUNT,
         "DAYPASS_LOCAL": "true",
+        "DAYPASS_EVENT_BUS": example.EVENT_BUS,
+        "DAYPASS_BREAK_GLASS_TOPIC": example.BREAK_GLASS_TOPIC,
     }
 
 
@@ -143,6 +151,20 @@ def _provider_documents(stage: Stage) -> Mapping[str, bytes]:
     kms = example.kms_of_the_hub(stage.aws)
     public = {key.kid: public_key(kms, key) for key in provider.keys}
     return issuers.mirrored(provider_documents(provider, public, {}, datetime.now(UTC)))
+
+
+def _readers(say: Say) -> Mapping[str, Reader]:
+    """The stream's readers, as the app has them; without a Slack token its messages go to the terminal."""
+    app = sys.modules["app"]
+    slack = wiring.web_slack() or TerminalSlack(say)
+    return {
+        "announce": lambda records: app.announce({"Records": list(records)}, None),
+        "post": lambda records: wiring.post(records, slack),
+    }
+
+
+def _stumbled(reader: str, why: str) -> None:
+    log.error("pump_failed", extra={"reader": reader, "why": why})
 
 
 @contextlib.contextmanager

@@ -7,9 +7,10 @@ import pytest
 
 from chalicelib.broker import deciding, seeing
 from chalicelib.broker.ports import Stale
+from chalicelib.broker.seeing import Filters
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.catalogue import Who
-from chalicelib.core.life import State
+from chalicelib.core.life import State, Status
 from chalicelib.core.principal import Kind
 from chalicelib.core.refusals import (
     AlreadyApprovedByYou,
@@ -251,3 +252,33 @@ def test_what_i_said_yes_to_and_still_waits_for_others_is_not_listed_for_me_agai
     for who, waiting in ((FRANK, ()), (BOB, (request.id,))):
         page = seeing.listed(stage.world, who, seeing.Filters(to_approve=True), after=None, limit=10)
         assert tuple(item.id for item in page.items) == waiting
+
+
+def test_an_approver_without_a_second_factor_is_sent_to_get_one_where_the_rule_asks_for_it() -> None:
+    stage = Stage()
+    request = stage.asked(CAROL)
+    with pytest.raises(MayNotApprove, match="second factor"):
+        deciding.approve(stage.world, replace(FRANK, mfa=False), request.id, comment=None, duration=None)
+    assert stage.request(request.id) == request
+    assert (
+        seeing.listed(stage.world, replace(FRANK, mfa=False), Filters(to_approve=True), after=None, limit=9).items == ()
+    )
+    deciding.approve(stage.world, FRANK, request.id, comment=None, duration=None)
+
+
+def test_a_no_needs_no_second_factor() -> None:
+    stage = Stage()
+    request = stage.asked(CAROL)
+    denied = deciding.deny(stage.world, replace(FRANK, mfa=False), request.id, comment="no")
+    assert denied.status is Status.DENIED
+
+
+def test_who_may_decide_is_told_before_a_form_is_filled_in() -> None:
+    stage = Stage()
+    request = stage.asked(CAROL)
+    assert deciding.decidable(stage.world, FRANK, request.id) == request
+    with pytest.raises(MayNotApprove):
+        deciding.decidable(stage.world, CAROL, request.id)
+    deciding.deny(stage.world, BOB, request.id, comment="no")
+    with pytest.raises(NotPending, match="denied already"):
+        deciding.decidable(stage.world, FRANK, request.id)

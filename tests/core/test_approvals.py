@@ -1,5 +1,6 @@
 """Approvals: stages by matching, one person in one place."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -7,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.approvals import lacking, nearest, progress
+from chalicelib.core.approvals import lacking, lacks_mfa, may_approve, nearest, progress
 from chalicelib.core.catalogue import Rule, Stage, Who
 from chalicelib.core.principal import Kind
 from chalicelib.core.request import Approval
+from tests.builders import a_request
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LEADS, SECURITY, OWNERS = (Who(groups=frozenset({name})) for name in ("leads", "security", "owners"))
@@ -48,6 +50,28 @@ def test_two_stages_of_the_same_people_want_different_people() -> None:
 
 def test_an_approval_for_a_stage_that_was_since_given_to_others_counts_no_more() -> None:
     assert lacking(a_rule(Stage(1, SECURITY)), (yes("ann", LEADS),)) == 1
+
+
+def test_an_approval_without_a_second_factor_counts_only_where_none_is_asked_for() -> None:
+    careful, lax = replace(a_rule(Stage(1, LEADS)), require_mfa=True), a_rule(Stage(1, LEADS))
+    without = replace(yes("ann", LEADS), mfa=False)
+    assert [lacking(rule, (without,)) for rule in (careful, lax)] == [1, 0]
+    assert progress(careful, (without, yes("bob", LEADS)))[0].approved_by == ("bob",)
+
+
+def test_who_lacks_only_a_second_factor_hears_of_it_and_nobody_else_does() -> None:
+    careful, request = replace(a_rule(Stage(1, LEADS)), require_mfa=True), a_request()
+    without = replace(yes("ann", LEADS), mfa=False)
+    refusal = may_approve(request, (careful,), without)
+    assert refusal is not None
+    assert "Rule 'rule' asks for a second factor" in refusal.detail
+    assert lacks_mfa(request, (careful,), without) is careful
+    assert may_approve(request, (careful,), yes("ann", LEADS)) is None
+    assert lacks_mfa(request, (careful,), yes("ann", LEADS)) is None
+    elsewhere = replace(yes("ann", OWNERS), mfa=False)
+    assert lacks_mfa(request, (careful,), elsewhere) is None
+    assert "second factor" not in str(may_approve(request, (careful,), elsewhere))
+    assert lacks_mfa(request, (a_rule(Stage(1, LEADS)),), without) is None
 
 
 def test_the_nearest_rule_lacks_fewest_then_has_fewest_stages_then_comes_first_by_name() -> None:

@@ -15,11 +15,13 @@ from chalicelib.core.catalogue import (
     Account,
     BreakGlass,
     Catalogue,
+    Directory,
     Effect,
     Example,
     Extensions,
     Issuer,
     MfaClaim,
+    Notify,
     Role,
     Rule,
     Scope,
@@ -369,8 +371,16 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ('expect = "not-eligible"', 'expect = "denied"', "tests[0].expect", "'not-eligible', 'auto-approved', 'needs-app"),
     # what is not built yet
     ('roles = ["payments-*"]', 'roles = ["payments-*"]\nfreeze = []', f"{SRE}.freeze", "not a key"),
-    ('roles = ["payments-*"]', 'roles = ["payments-*"]\nnotify = "#sre"', f"{SRE}.notify", "not built yet"),
-    ("[auditors]", "[directories.x]\n[auditors]", "directories", "not built yet"),
+    ("[auditors]", "[directories.x]\n[auditors]", "directories.x", "either identity_store"),
+    ("[auditors]", '[directories.X]\nidentity_store = "d-1234567890"\n[auditors]', "directories.X", "not a name"),
+    ("[auditors]", '[directories.x]\nidentity_store = "1"\n[auditors]', "directories.x.identity_store", "d-1234567890"),
+    ("[auditors]", '[directories.x]\nlambda = "facts"\n[auditors]', "directories.x.lambda", "the ARN of a function"),
+    (
+        "[auditors]",
+        '[directories.x]\nlambda = "arn:aws-cn:lambda:cn-north-1:123456789012:function:facts"\n[auditors]',
+        "directories.x.lambda",
+        "the partition is aws",
+    ),
     ("[auditors]", "[organization]\n[auditors]", "organization", "not built yet"),
     # extensions
     *(
@@ -453,6 +463,50 @@ BROKEN: list[tuple[str, str, str, str]] = [
             ('"tomorrow"', 0, "must be an instant"),
             ("true", 0, "must be an instant"),
         )
+    ),
+    # notify
+    ('roles = ["payments-*"]', 'roles = ["payments-*"]\nnotify = "#sre"', f"{SRE}.notify", "must be a table"),
+    *(
+        ('roles = ["payments-*"]', f'roles = ["payments-*"]\nnotify = {{ {notify} }}', f"{SRE}.notify{place}", message)
+        for notify, place, message in (
+            ("direct = false", "", "tells nobody"),
+            ('remind_after = "30m"', "", "tells nobody"),
+            ("slack = []", ".slack", "must not be empty"),
+            ('slack = "#sre"', ".slack", "must be a list"),
+            ('slack = ["sre"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["#SRE"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["#sre leads"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["#sre.leads"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["#"]', ".slack[0]", "neither a channel's name"),
+            (f'slack = ["#{"a" * 81}"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["U0123456789"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["c0123456789"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["<!channel>"]', ".slack[0]", "neither a channel's name"),
+            ('slack = ["#sre", "C0123456789", "#sre"]', ".slack[2]", "named twice"),
+            ('slack = ["#a", "#b", "#c", "#d", "#e", "#f"]', ".slack", "names 6 channels: 5 is the most"),
+            ('slack = ["#sre"], remind_after = "10s"', ".remind_after", "between 1 min and 8 h"),
+            ('slack = ["#sre"], remind_after = "9h"', ".remind_after", "between 1 min and 8 h"),
+            ('slack = ["#sre"], remind_after = "soon"', ".remind_after", "not a length"),
+            ('slack = ["#sre"], email = true', ".email", "not a key"),
+        )
+    ),
+    (
+        'roles = ["reader@*"]',
+        'roles = ["reader@*"]\nnotify = { slack = ["#sre"], remind_after = "30m" }',
+        'rules[1] "the robot reads".notify.remind_after',
+        "nobody to remind",
+    ),
+    (
+        'review_within = "24h"',
+        'review_within = "24h", notify = { slack = ["#x"], remind_after = "1h" }',
+        f"{SRE}.break_glass.notify.remind_after",
+        "waits for nobody",
+    ),
+    (
+        'roles = ["payments-admin"]\n\n[auditors]',
+        'roles = ["payments-admin"]\nnotify = { slack = ["#sre"] }\n\n[auditors]',
+        'rules[2] "contractors never".notify',
+        "only name, who and roles",
     ),
     # hours and freeze
     ('\n[[issuers]]\nname = "people"', 'freeze = "yes"\n[[issuers]]\nname = "people"', "freeze", "true or false"),
@@ -635,14 +689,16 @@ def test_given_a_chaining_list_that_fills_the_session_policy_when_read_then_it_i
 # Rules that never matter
 
 
-def test_given_the_same_terms_under_another_name_when_read_then_the_second_says_nothing_new():
-    again = """
+@pytest.mark.parametrize("told", ["", 'notify = { slack = ["#ci"] }'])
+def test_given_the_same_terms_under_another_name_when_read_then_the_second_says_nothing_new(told):
+    again = f"""
 [[rules]]
 name = "again"
-who = { issuer = "cluster", kind = "workload", ids = ["cluster/system:serviceaccount:ci:deployer"] }
+who = {{ issuer = "cluster", kind = "workload", ids = ["cluster/system:serviceaccount:ci:deployer"] }}
 roles = ["reader@*"]
 max_duration = "720m"
 approvals = []
+{told}
 """
     [mistake] = mistakes_in(GOOD + again)
     assert (mistake.place, mistake.message) == (
@@ -751,6 +807,19 @@ def test_a_rule_without_approvals_may_lend_so_much_a_day(given, hours):
     rule = read(changed('roles = ["reader@*"]', f'roles = ["reader@*"]\nmax_per_day = "{given}"')).rules[1]
     assert rule.max_per_day == timedelta(hours=hours)
     assert read(GOOD).rules[1].max_per_day is None
+
+
+def test_who_is_told_is_read_as_it_is_written():
+    told = 'notify = { slack = ["#sre-approvals", "C0123456789", "#дежурные"], direct = true, remind_after = "30m" }'
+    burning = 'review_within = "24h", notify = { slack = ["#incidents"] }'
+    text = changed('roles = ["payments-*"]', f'roles = ["payments-*"]\n{told}')
+    sre, robot, _ = read(text.replace('review_within = "24h"', burning, 1)).rules
+    assert sre.notify == Notify(
+        slack=("#sre-approvals", "C0123456789", "#дежурные"), direct=True, remind_after=timedelta(minutes=30)
+    )
+    assert sre.break_glass is not None
+    assert sre.break_glass.notify == Notify(slack=("#incidents",))
+    assert robot.notify == Notify()
 
 
 @pytest.mark.parametrize("freeze", ["true", "false"])
@@ -887,3 +956,48 @@ def test_no_value_anywhere_raises_anything_but_mistakes(spots, data):
 )
 def test_no_section_of_any_type_raises_anything_but_mistakes(section, value):
     read_or_refused(f"{section} = {toml(value)}\n")
+
+
+# Directories
+
+STORE = '[directories.store]\nidentity_store = "d-1234567890"\n'
+HOOK = '[directories.hook]\nlambda = "arn:aws:lambda:eu-central-1:123456789012:function:facts:live"\n'
+
+
+def with_directories(text: str = GOOD) -> str:
+    return text.replace("[auditors]", f"{STORE}{HOOK}[auditors]", 1)
+
+
+def test_directories_are_asked_for_the_groups_that_rules_and_auditors_name_and_for_no_others():
+    text = with_directories(
+        changed('who = { groups = ["sre"] }', 'who = { groups = ["sre", "sre@store"] }')
+        .replace('from = { groups = ["sre-leads"] }', 'from = { groups = ["leads@store", "team@example.com"] }')
+        .replace('reviewers = { groups = ["security"] }', 'reviewers = { groups = ["onduty@hook"] }')
+    )
+    catalogue = read(text)
+    assert catalogue.directories == {
+        "store": Directory(name="store", identity_store="d-1234567890"),
+        "hook": Directory(name="hook", function="arn:aws:lambda:eu-central-1:123456789012:function:facts:live"),
+    }
+    assert catalogue.directory_groups == {
+        "store": frozenset({"sre@store", "leads@store"}),
+        "hook": frozenset({"onduty@hook"}),
+    }
+
+
+def test_a_directory_that_no_rule_names_is_never_asked():
+    assert read(with_directories()).directory_groups == {}
+
+
+def test_no_emergency_waits_for_a_directory():
+    text = with_directories(changed('groups = ["oncall"]', 'groups = ["oncall@hook"]'))
+    [mistake] = mistakes_in(text)
+    assert mistake.place == f"{SRE}.break_glass.who.groups"
+    assert "no emergency waits for one" in mistake.message
+
+
+def test_a_directory_tells_groups_of_people_whose_issuer_tells_none():
+    without = changed('groups = "groups"\n', "")
+    assert f"{SRE}.who" in {mistake.place for mistake in mistakes_in(without)}
+    asked = with_directories(without.replace('who = { groups = ["sre"] }', 'who = { groups = ["sre@store"] }'))
+    assert f"{SRE}.who" not in {mistake.place for mistake in mistakes_in(asked)}

@@ -197,6 +197,34 @@ class TestExtend:
         )
 
 
+BOUND = {
+    "team": "T1",
+    "user": "U1",
+    "email": "carol@example.com",
+    "principal": "carol@example.com",
+    "groups": ["oncall", "sre"],
+    "confirmed_at": "2026-11-23T12:00:00Z",
+    "until": "2026-11-24T12:00:00Z",
+    "replaced": "U0",
+}
+
+
+class TestSlack:
+    def test_binding_says_which_user_acts_as_whom_and_until_when(self, daypass, server):
+        server.answers["POST", "/v1/slack/bind"] = Said(body=BOUND)
+        ran = daypass("slack-bind", "4f2a")
+        assert (ran.code, server.asked[0].body) == (DONE, {"code": "4f2a"})
+        for told in ("U1 of team T1, carol@example.com", "oncall, sre", "2026-11-24T12:00:00Z", "U0, who is nobody"):
+            assert told in ran.out
+        assert json.loads(daypass("slack-bind", "4f2a", "--json").out) == BOUND
+
+    def test_another_address_is_named_and_a_warning_is_told(self, daypass, server):
+        server.answers["POST", "/v1/slack/bind"] = problem(422, "invalid", "email: somebody wants to act in your name.")
+        ran = daypass("slack-bind", "4f2a", "--email", "c@other.example")
+        assert (ran.code, server.asked[0].body) == (ERROR, {"code": "4f2a", "email": "c@other.example"})
+        assert "somebody wants to act in your name" in ran.err
+
+
 class TestAnswering:
     @pytest.fixture(autouse=True)
     def one(self, known):

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.core.catalogue import Account, Catalogue, Issuer, MfaClaim, Role, VerifiedBy
+from chalicelib.core.catalogue import Account, Catalogue, Directory, Issuer, MfaClaim, Role, VerifiedBy
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import GroupsOverage, PassAsksForPass, Refusal, Unauthenticated
 from chalicelib.identity.bearer import verify
@@ -437,6 +437,12 @@ class TestWorkload:
 class TestGroups:
     def test_a_missing_claim_is_no_group(self):
         assert who(IDP.token(groups=...)).groups == frozenset()
+
+    def test_no_token_claims_a_group_that_a_directory_tells(self):
+        token = IDP.token(groups=["engineering", "oncall@hook", "team@example.com"])
+        known = replace(catalogue(IDP.issuer()), directories={"hook": Directory(name="hook", function="arn")})
+        found = verify(token, catalogue=known, keys=Keys(IDP.fetch), now=NOW)
+        assert found.groups == {"engineering", "team@example.com"}
 
     def test_without_a_name_for_the_claim_nobody_has_groups(self):
         assert who(IDP.token(groups=7), issuer=IDP.issuer(groups=None)).groups == frozenset()

@@ -219,6 +219,25 @@ def test_nothing_secret_reaches_terminal_or_log(local):
         assert secret not in everything
 
 
+def test_an_approval_is_shown_as_slack_would_and_followed_to_its_end(local):
+    carol, frank = local.token("carol"), local.token("frank")
+    _, asked = local.asked("/v1/requests", token=carol, body=_ask("payments-admin"))
+    local.told_until(f"Request {asked['id']}")
+    approve = f"/v1/requests/{asked['id']}/approve"
+    assert local.asked(approve, token=frank, body={"comment": "go ahead"})[0] == 200
+    local.told_until("> go ahead")
+    assert local.asked(f"/v1/requests/{asked['id']}/cancel", token=carol, body={})[0] == 200
+    told = local.told_until("carol@example.com no longer asks for payments-admin")
+    headlines = [line for line in told if line.startswith("  │ ") and "payments-admin" in line and "Role" not in line]
+    assert headlines == [
+        "  │ ⏳ carol@example.com asks for payments-admin",
+        "  │ ✅ carol@example.com may use payments-admin",
+        "  │ ↩️ carol@example.com no longer asks for payments-admin",
+    ]
+    assert "  │ [Approve] [Shorten…] [Deny]" in told
+    assert "  ┌ Slack #sre-approvals, the same message" in told
+
+
 def test_the_issuers_publish_what_verifies_their_tokens(local):
     token = local.token("frank")
     issuer = jwt.decode(token, options={"verify_signature": False})["iss"]

@@ -88,11 +88,14 @@ def test_the_broker_may_assume_what_a_deployed_one_may_and_may_tag_only_what_it_
     ]
 
 
-def test_the_broker_has_the_powers_of_a_deployed_one():
+def test_the_broker_has_the_powers_of_a_deployed_one_and_of_its_outbox():
     document = json.loads((ROOT / ".chalice" / "policy-prod.json").read_text())
     deployed = {action for statement in document["Statement"] for action in statement["Action"]}
     local = {action for statement in example.broker_permissions(KEY) for action in statement["Action"]}
-    assert local == {action for action in deployed if action.startswith(("sts:", "dynamodb:", "sqs:", "kms:"))}
+    announcing = {"events:PutEvents", "sns:Publish", "sqs:SendMessage"}
+    lending = {action for action in deployed if action.startswith(("sts:", "dynamodb:", "sqs:", "kms:"))}
+    assert local == lending | announcing
+    assert all(action in (ROOT / "infra" / "outbox.json").read_text() for action in announcing)
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])

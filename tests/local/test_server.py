@@ -24,6 +24,10 @@ SHELL = {
     "DAYPASS_TABLE": "production",
     "DAYPASS_API_ID": "real",
     "DAYPASS_DEBUG": "1",
+    "DAYPASS_SLACK_SIGNING_SECRET": "s",
+    "DAYPASS_SLACK_BOT_TOKEN": "t",
+    "DAYPASS_SLACK_API": "http://127.0.0.1:9/api/",
+    "DAYPASS_SLACK": "production",
     "HTTPS_PROXY": "http://proxy.example",
     "http_proxy": "http://proxy.example",
 }
@@ -38,6 +42,16 @@ def test_nothing_of_the_shells_aws_gets_through(tmp_path):
         "HOME": "/home/ann",
         "DAYPASS_DEBUG": "1",
     }
+
+
+def test_slacks_secrets_of_the_shell_are_meant_for_here(tmp_path):
+    environment = server.environment(SHELL, Folder(tmp_path))
+    assert {name: value for name, value in environment.items() if "SLACK" in name} == {
+        "DAYPASS_SLACK_SIGNING_SECRET": "s",
+        "DAYPASS_SLACK_BOT_TOKEN": "t",
+        "DAYPASS_SLACK_API": "http://127.0.0.1:9/api/",
+    }
+    assert settings.read(environment).slack_door is not None
 
 
 def test_the_profile_makes_its_reader_the_brokers_role(aws, tmp_path, monkeypatch):

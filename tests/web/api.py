@@ -14,7 +14,7 @@ from chalice.app import Chalice
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import Unauthenticated
 from chalicelib.web.gate import Door, Gate
-from chalicelib.web.routes import Inside, mount, mount_open
+from chalicelib.web.routes import Inside, View, mount, mount_open, mount_raw
 from tests.people import CAROL, PEOPLE
 from tests.stage import Stage
 
@@ -44,9 +44,16 @@ class HttpAnswer:
         return str(self.json["type"]).removeprefix("urn:daypass:problem:")
 
 
+def shut(request: Any, fields: dict[str, Any]) -> Any:
+    raise Unauthenticated("The Slack door is shut here.")
+
+
 @dataclass
 class Api:
+    """slack: what answers at the Slack door."""
+
     stage: Stage = field(default_factory=Stage)
+    slack: View = shut
     gate: Gate = field(default_factory=lambda: Gate(bearer=by_name, iam=None))
 
     def __post_init__(self) -> None:
@@ -57,6 +64,7 @@ class Api:
         mount_open(self.app, inside)
         mount(self.app, Door.BEARER, inside)
         mount(self.app, Door.IAM, inside)
+        mount_raw(self.app, "POST", "/slack/events", lambda request, fields: self.slack(request, fields))
 
     def call(
         self,

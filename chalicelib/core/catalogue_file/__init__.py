@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from chalicelib.core.catalogue import Catalogue, Example, Who
+from chalicelib.core.catalogue_file.directories import read_directories
 from chalicelib.core.catalogue_file.issuers import read_issuers
 from chalicelib.core.catalogue_file.mistakes import CatalogueMistakes, Mistake, Say, entry, length
 from chalicelib.core.catalogue_file.people import People
@@ -42,7 +43,10 @@ def read_catalogue(text: str, *, hub_account: str, partition: str = "aws", local
     provided = "provider" in document  # also where it has not the shape of one
     file = shaped(document, say)
     issuers = read_issuers(file.issuers, say, local=local)
-    people = People(issuers, complete=all(shape and (shape.domains or shape.subjects) for shape in file.issuers))
+    directories = read_directories(file.directories, say, partition=partition)
+    people = People(
+        issuers, directories, complete=all(shape and (shape.domains or shape.subjects) for shape in file.issuers)
+    )
     accounts = read_accounts(file.accounts, say)
     provider = read_provider(file.provider, issuers, say, hub_account=hub_account, partition=partition, local=local)
     roles = read_roles(file.roles, accounts, say, hub_account=hub_account, partition=partition, provided=provided)
@@ -55,6 +59,7 @@ def read_catalogue(text: str, *, hub_account: str, partition: str = "aws", local
     return Catalogue(
         digest=hashlib.sha256(text.encode()).hexdigest(),
         issuers=issuers,
+        directories=directories,
         accounts={name: account for name, account in accounts.items() if account},
         roles=roles.lent,
         rules=rules,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 
-from chalicelib.core.catalogue import Issuer, Who
+from chalicelib.core.catalogue import Issuer, Who, directory_of
 from chalicelib.core.catalogue_file.mistakes import Say
 from chalicelib.core.catalogue_file.shape import ExampleWhoShape, WhoShape
 from chalicelib.core.patterns import glob
@@ -23,8 +23,9 @@ _SIGNED_IN_AT = datetime(2000, 1, 1, tzinfo=UTC)
 class People:
     """complete: whether the file tells of all issuers whom they vouch for; if not, nobody is said to be impossible."""
 
-    def __init__(self, issuers: Sequence[Issuer], *, complete: bool) -> None:
+    def __init__(self, issuers: Sequence[Issuer], directories: Container[str], *, complete: bool) -> None:
         self._issuers = (*issuers, IAM)
+        self._directories = directories
         self._complete = complete
 
     def who(self, shape: WhoShape, place: str, say: Say, *, deciding: bool = False) -> Who:
@@ -40,6 +41,13 @@ class People:
         elif self._complete:
             self._say_impossible(who, place, say, deciding=deciding)
         return who
+
+    def in_an_emergency(self, shape: WhoShape, place: str, say: Say) -> Who:
+        """Who may break the glass: nobody whom only a directory tells, since it may be what is down."""
+        for group in shape.groups:
+            if directory_of(group) in self._directories:
+                say(f"{place}.groups", f"{group!r:.80} is told by a directory: no emergency waits for one")
+        return self.who(shape, place, say, deciding=True)
 
     def _say_impossible(self, who: Who, place: str, say: Say, *, deciding: bool) -> None:
         if who.issuer and all(issuer.name != who.issuer for issuer in self._issuers):
@@ -60,7 +68,7 @@ class People:
             for issuer in self._issuers
             if who.kind in (None, issuer.kind)
             and who.issuer in (None, issuer.name)
-            and (issuer.groups or not who.groups)
+            and (issuer.groups or not who.groups or any(directory_of(each) in self._directories for each in who.groups))
         )
 
     def signed_in(self, shape: ExampleWhoShape, place: str, say: Say) -> Principal:

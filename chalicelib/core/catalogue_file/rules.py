@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 
-from chalicelib.core.catalogue import BreakGlass, Effect, Extensions, Rule, Stage
+from chalicelib.core.catalogue import BreakGlass, Effect, Extensions, Notify, Rule, Stage
 from chalicelib.core.catalogue_file.hours import read_hours
 from chalicelib.core.catalogue_file.mistakes import Say, entry, length, regular_expression
+from chalicelib.core.catalogue_file.notify import read_notify
 from chalicelib.core.catalogue_file.people import People
 from chalicelib.core.catalogue_file.shape import BreakGlassShape, ExtensionsShape, RuleShape, StageShape
 from chalicelib.core.patterns import glob, literal_prefix
@@ -63,7 +64,8 @@ def _rule(shape: RuleShape, place: str, people: People, names: RoleNames, say: S
     rule = Rule(name=shape.name, who=people.who(shape.who, f"{place}.who", say), roles=shape.roles)
     if shape.effect == "allow":
         return _with_terms(rule, shape, place, people, say)
-    for term in ("max_duration", "approvals", "require", "break_glass", "hours", "extensions", "max_per_day"):
+    terms = ("max_duration", "approvals", "require", "break_glass", "hours", "extensions", "max_per_day", "notify")
+    for term in terms:
         if getattr(shape, term) is not None:
             say(f"{place}.{term}", "a deny has only name, who and roles")
     return replace(rule, effect=Effect.DENY)
@@ -83,6 +85,7 @@ def _with_terms(rule: Rule, shape: RuleShape, place: str, people: People, say: S
         hours=read_hours(shape.hours, f"{place}.hours", say) if shape.hours else None,
         extensions=_extensions(extensions, f"{place}.extensions", people, say) if extensions else None,
         max_per_day=_per_day(shape, f"{place}.max_per_day", longest, say),
+        notify=_notify(shape, place, say),
     )
 
 
@@ -106,6 +109,14 @@ def _per_day(shape: RuleShape, place: str, longest: timedelta, say: Say) -> time
     return length(shape.max_per_day, place, say, least=longest, most=A_DAY)
 
 
+def _notify(shape: RuleShape, place: str, say: Say) -> Notify:
+    if shape.notify is None:
+        return Notify()
+    if shape.notify.remind_after is not None and not shape.approvals:
+        say(f"{place}.notify.remind_after", "there is nobody to remind: no approval is due")
+    return read_notify(shape.notify, f"{place}.notify", say)
+
+
 def _stage(shape: StageShape, place: str, people: People, say: Say) -> Stage:
     stage = Stage(shape.count, people.who(shape.who, f"{place}.from", say, deciding=True))
     listed = not any(wildcard in pattern for pattern in stage.who.ids for wildcard in "*?")
@@ -116,7 +127,7 @@ def _stage(shape: StageShape, place: str, people: People, say: Say) -> Stage:
 
 def _break_glass(shape: BreakGlassShape, place: str, people: People, say: Say) -> BreakGlass:
     return BreakGlass(
-        who=people.who(shape.who, f"{place}.who", say, deciding=True),
+        who=people.in_an_emergency(shape.who, f"{place}.who", say),
         max_duration=_window(shape.max_duration, f"{place}.max_duration", say),
         reviewers=people.who(shape.reviewers, f"{place}.reviewers", say, deciding=True),
         review_within=length(
@@ -124,7 +135,16 @@ def _break_glass(shape: BreakGlassShape, place: str, people: People, say: Say) -
         ),
         require_mfa=shape.mfa,
         require_ticket=shape.ticket,
+        notify=_notify_of_emergency(shape, f"{place}.notify", say),
     )
+
+
+def _notify_of_emergency(shape: BreakGlassShape, place: str, say: Say) -> Notify:
+    if shape.notify is None:
+        return Notify()
+    if shape.notify.remind_after is not None:
+        say(f"{place}.remind_after", "an emergency waits for nobody: leave it out")
+    return read_notify(shape.notify, place, say)
 
 
 def _window(text: str | None, place: str, say: Say) -> timedelta:
@@ -137,7 +157,7 @@ def _say_repeated(rules: dict[str, Rule], say: Say) -> None:
     for place, rule in rules.items():
         if (first := by_name.setdefault(rule.name, place)) != place:
             say(f"{place}.name", f"is the name of {first}")
-        terms = replace(rule, name="", roles=tuple(sorted(set(rule.roles))))
+        terms = replace(rule, name="", roles=tuple(sorted(set(rule.roles))), notify=Notify())
         if (first := by_terms.setdefault(terms, place)) != place:
             say(place, f"says nothing new: {first} has the same who, roles and terms")
 

@@ -1,0 +1,75 @@
+"""CloudTrail's event history, for those without a bucket: LookupEvents, as slowly as AWS lets it be asked.
+
+It knows the management events of 90 days, of one account and region: ask where it happened, where STS was called.
+Source: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+A_CALL: Final = 0.5
+"""Seconds: AWS takes two calls a second of an account in a region, and raises that for nobody."""
+
+_MOST = 50
+
+
+class CloudTrailClient(Protocol):
+    def lookup_events(self, **asked: Any) -> Mapping[str, Any]: ...
+
+
+class Pace:
+    """Waits until the next call may be made. clock, sleep: seconds, as in `time.monotonic` and `time.sleep`."""
+
+    def __init__(self, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._next = float("-inf")
+
+    def __call__(self) -> None:
+        if (wait := self._next - self._clock()) > 0:
+            self._sleep(wait)
+        self._next = max(self._next, self._clock()) + A_CALL
+
+
+class EventHistory:
+    """Records as CloudTrail wrote them, newest first, some twice. Raises ClientError and what a network raises."""
+
+    def __init__(self, client: CloudTrailClient, pace: Callable[[], None]) -> None:
+        self._client = client
+        self._pace = pace
+
+    def issuance(self, key_or_name: str, first: datetime, last: datetime) -> Iterator[object]:
+        """The AssumeRole events that name this access key id, or session name, among their resources."""
+        return self._events("ResourceName", key_or_name, first, last)
+
+    def uses(self, access_key_id: str, first: datetime, last: datetime) -> Iterator[object]:
+        """The events that were signed with this access key."""
+        return self._events("AccessKeyId", access_key_id, first, last)
+
+    def _events(self, attribute: str, value: str, first: datetime, last: datetime) -> Iterator[object]:
+        """One attribute is all that a call may ask for."""
+        asked: dict[str, Any] = {
+            "LookupAttributes": [{"AttributeKey": attribute, "AttributeValue": value}],
+            "StartTime": first,
+            "EndTime": last,
+            "MaxResults": _MOST,
+        }
+        while True:
+            self._pace()
+            page = self._client.lookup_events(**asked)
+            yield from (_record(event) for event in page.get("Events", []))
+            if not (token := page.get("NextToken")):
+                return
+            asked["NextToken"] = token
+
+
+def _record(event: Mapping[str, Any]) -> object:
+    """The record that an event wraps as text; None, which `trail.read` names unreadable, where that is no JSON."""
+    try:
+        return json.loads(event.get("CloudTrailEvent", ""))
+    except (ValueError, RecursionError, TypeError):
+        return None

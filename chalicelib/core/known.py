@@ -1,0 +1,109 @@
+"""The sessions on Daypass's own record, which CloudTrail's are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.core.ledger import EventType
+from chalicelib.core.times import read_stamp
+
+CLOCKS = timedelta(minutes=5)
+"""How far the two books' clocks may be apart."""
+
+A_CALL = timedelta(minutes=1)
+"""From a session's `session.issuing` to STS's answer it is no longer; after that it reads as failed."""
+
+_NO_ANSWER = "no-answer"
+_ANSWER = ("access_key_id", "assumed_role_id", "sts_request_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A session on the record. access_key_id, assumed_role_id, sts_request_id: None where STS's answer is not on it.
+
+    possible: whether STS may have made it. It did not where it refused, or was not asked.
+    """
+
+    request_id: str
+    session_name: str
+    role_arn: str
+    begun_at: datetime
+    access_key_id: str | None = None
+    assumed_role_id: str | None = None
+    sts_request_id: str | None = None
+    possible: bool = True
+
+
+class Record:
+    """All sessions of the record, to be found by what CloudTrail tells of one."""
+
+    def __init__(self, sessions: Iterable[Known] = ()) -> None:
+        self.sessions = tuple(sessions)
+        self._by_key = {known.access_key_id: known for known in self.sessions if known.access_key_id}
+        self._by_call = {known.sts_request_id: known for known in self.sessions if known.sts_request_id}
+        self._by_role_id = {known.assumed_role_id: known for known in self.sessions if known.assumed_role_id}
+        self._by_name = {known.session_name: known for known in self.sessions}
+
+    def by_key(self, access_key_id: str | None) -> Known | None:
+        return self._by_key.get(access_key_id) if access_key_id else None
+
+    def by_call(self, sts_request_id: str | None) -> Known | None:
+        return self._by_call.get(sts_request_id) if sts_request_id else None
+
+    def by_identity(self, assumed_role_id: str | None, issued_at: datetime | None) -> Known | None:
+        """For calls that CloudTrail tells without their key. Whoever had another key could claim the name."""
+        known = self._by_role_id.get(assumed_role_id) if assumed_role_id else None
+        return known if known and _in_time(known, issued_at) else None
+
+    def by_name(self, session_name: str | None, role_arn: str | None, issued_at: datetime | None) -> Known | None:
+        """For a session whose key never came onto the record. Where it did, another key only claims the name."""
+        known = self._by_name.get(session_name) if session_name else None
+        if known is None or known.access_key_id or not known.possible or known.role_arn != role_arn:
+            return None
+        return known if _in_time(known, issued_at) else None
+
+
+def _in_time(known: Known, issued_at: datetime | None) -> bool:
+    return issued_at is not None and known.begun_at - CLOCKS <= issued_at <= known.begun_at + A_CALL + CLOCKS
+
+
+def read_events(events: Iterable[Mapping[str, Any]]) -> Record:
+    """The sessions in exported events: as in a request's history, each with its `request_id`. Others are passed over.
+
+    Raises ValueError for an event of a session that lacks what Daypass always writes.
+    """
+    sessions: dict[str, Known] = {}
+    for number, event in enumerate(events, start=1):
+        try:
+            _read(sessions, event)
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"event {number} is of a session, but not as Daypass writes it") from None
+    return Record(sessions.values())
+
+
+def _read(sessions: dict[str, Known], event: Mapping[str, Any]) -> None:
+    kind = event.get("type")
+    if kind not in (EventType.SESSION_ISSUING, EventType.SESSION_ISSUED, EventType.SESSION_FAILED):
+        return
+    details = event["details"]
+    id = _text(details["session"])
+    if kind == EventType.SESSION_ISSUING:
+        sessions[id] = Known(
+            request_id=_text(event["request_id"]),
+            session_name=_text(details["session_name"]),
+            role_arn=_text(details["role_arn"]),
+            begun_at=read_stamp(_text(event["at"])),
+        )
+    elif id in sessions:
+        told: dict[str, Any] = {name: _text(details[name]) for name in _ANSWER if name in details}
+        possible = "access_key_id" in told or details.get("code") == _NO_ANSWER
+        sessions[id] = replace(sessions[id], **told, possible=possible)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value

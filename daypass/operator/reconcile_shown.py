@@ -1,0 +1,130 @@
+"""What `daypass reconcile` found, as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from chalicelib.core.account import Account
+from chalicelib.core.joining import MOST_DENIALS, Totals
+from chalicelib.core.times import stamp
+from chalicelib.core.trail import Caller, Denial
+from daypass.showing import columns
+
+Denied = tuple[Denial, str | None]
+Row = TypeVar("Row")
+
+
+def everything(
+    files: int,
+    totals: Totals,
+    accounts: Sequence[Account],
+    denials: Sequence[Denied],
+    set_aside: Sequence[tuple[str, str]],
+) -> str:
+    bypasses = [account for account in accounts if account.bypass]
+    unseen = [account for account in accounts if _unseen_of(account)]
+    parts = [
+        _totals(files, totals),
+        _sessions(accounts) if accounts else "No sessions of managed roles.",
+        _titled(f"{_many(len(bypasses), 'bypass', 'bypasses')}, of which no request is known", bypasses, _bypasses),
+        _titled("Not in these files, though it should be", unseen, _unseen),
+        _titled(f"Denied (the first {MOST_DENIALS:,})" if len(denials) >= MOST_DENIALS else "Denied", denials, _denied),
+        _titled("Set aside", set_aside, lambda rows: columns(("FILE", "WHY"), rows)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _totals(files: int, totals: Totals) -> str:
+    return (
+        f"{_many(files, 'file')}, {_many(totals.events, 'event')}, {totals.duplicates:,} repeated. "
+        f"AssumeRole: {totals.issued:,} issued {_many(totals.distinct_keys, 'key')}, {totals.denied:,} denied. "
+        f"{_many(totals.uses, 'use')} of {_many(totals.keys_used, 'key')}, "
+        f"{totals.before_their_issuance:,} delivered before their issuance."
+    )
+
+
+def _sessions(accounts: Iterable[Account]) -> str:
+    rows = [
+        (
+            _time(account.issued_at),
+            account.access_key_id or "",
+            _time(account.last_use),
+            str(account.events),
+            str(sum(account.errors.values())),
+            account.request_id or ("BYPASS" if account.bypass else ""),
+            account.session_name or "",
+            account.role_arn or "",
+        )
+        for account in accounts
+    ]
+    return columns(("ISSUED", "KEY", "LAST USE", "EVENTS", "ERRORS", "REQUEST", "SESSION", "ROLE"), rows)
+
+
+def _bypasses(accounts: Iterable[Account]) -> str:
+    rows = [
+        (
+            _time(account.issued_at or account.first_use),
+            account.access_key_id or "",
+            account.address or ", ".join(account.addresses),
+            _who(account.caller) or account.source_identity or "",
+            f"claims request {account.claimed}" if account.claimed else _why(account),
+        )
+        for account in accounts
+    ]
+    return columns(("WHEN", "KEY", "FROM", "WHO", "WHY"), rows)
+
+
+def _why(account: Account) -> str:
+    if account.access_key_id is None:
+        return "CloudTrail tells these calls without their key"
+    return "no request in its tags or on the record" if account.issued_at else "its AssumeRole is not in these files"
+
+
+def _unseen(accounts: Iterable[Account]) -> str:
+    rows = [
+        (account.request_id or "", account.session_name or "", account.role_arn or "", _unseen_of(account))
+        for account in accounts
+    ]
+    return columns(("REQUEST", "SESSION", "ROLE", "WHAT"), rows)
+
+
+def _unseen_of(account: Account) -> str:
+    """What CloudTrail should have told of a session and did not. A bypass without AssumeRole is told as a bypass."""
+    if account.unseen_in:
+        return f"its AssumeRole, in the trail of {', '.join(sorted(account.unseen_in))}"
+    if account.issued_at or account.bypass or (account.access_key_id is None and account.events):
+        return ""
+    return "its AssumeRole" if account.events else "anything of it"
+
+
+def _denied(denials: Iterable[Denied]) -> str:
+    rows = [
+        (
+            _time(denial.at),
+            denial.error_code,
+            denial.address or "",
+            _who(denial.caller),
+            request_id or "",
+            denial.role_arn or "a role that CloudTrail does not tell",
+        )
+        for denial, request_id in denials
+    ]
+    return columns(("WHEN", "ERROR", "FROM", "WHO", "REQUEST", "ROLE"), rows)
+
+
+def _who(caller: Caller | None) -> str:
+    return (caller.name or caller.account_id or caller.kind or "") if caller else ""
+
+
+def _time(at: datetime | None) -> str:
+    return stamp(at) if at else ""
+
+
+def _titled(title: str, rows: Sequence[Row], shown: Callable[[Sequence[Row]], str]) -> str:
+    return f"{title}:\n{shown(rows)}" if rows else ""
+
+
+def _many(count: int, one: str, several: str = "") -> str:
+    return f"{count:,} {one if count == 1 else several or one + 's'}"

@@ -1,0 +1,244 @@
+"""`daypass reconcile`: what a person and a program see of it, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daypass.commands import DONE, ERROR
+from daypass.operator.reconcile import BYPASSED
+from tests.core.test_known import ISSUED, ISSUING
+from tests.daypass.test_commands import Ran
+from tests.trails import (
+    ADMIN,
+    DEPLOY,
+    MINUTE,
+    NOON,
+    TARGET,
+    TOKEN,
+    a_denial,
+    a_folder,
+    a_pair,
+    a_record,
+    a_session,
+    a_use,
+    an_issuance,
+    file_name,
+    real_files,
+    stamp,
+    zipped,
+)
+
+ROOT = Path(__file__).parents[2]
+CAROL, ZOE = "ASIACAROL00000000001", "ASIAZOE0000000000001"
+TAGS = {"daypass:request": "01KREQUEST"}
+ZOES = {
+    "type": "IAMUser",
+    "arn": f"arn:aws:iam::{TARGET}:user/zoe",
+    "accountId": TARGET,
+    "accessKeyId": "AKIAZOE0000000000001",
+}
+BYPASS = [an_issuance(ZOE, by=ZOES, name="zoe"), a_use(ZOE, session=a_session(ZOE, name="zoe"))]
+
+
+def reconcile(*arguments: object) -> Ran:
+    command = [sys.executable, "-m", "daypass.commands", "reconcile", *map(str, arguments)]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in done.stderr
+    assert TOKEN not in done.stdout + done.stderr
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def told(*arguments: object) -> dict[str, Any]:
+    ran = reconcile(*arguments, "--json")
+    assert ran.err == ""
+    answer: dict[str, Any] = json.loads(ran.out)
+    return answer
+
+
+def test_it_says_what_is_in_the_real_files() -> None:
+    answer = told("--logs", real_files() / "AWSLogs", "--all-roles")
+    sessions = answer.pop("sessions")
+    assert answer == {
+        "files": 70,
+        "events": 1296,
+        "duplicates": 0,
+        "set_aside": [],
+        "assume_role": {"issued": 29, "denied": 4, "distinct_keys": 29},
+        "uses": {"events": 58, "keys": 5, "before_their_issuance": 0},
+    }
+    issued = [session for session in sessions if session["issued_at"]]
+    assert len(issued) == len({session["access_key_id"] for session in issued}) == 29
+    assert all(session["bypass"] for session in sessions)
+
+
+def test_its_json_is_this_to_the_letter(tmp_path: Path) -> None:
+    hub, target = a_pair(CAROL, tags=TAGS)
+    use = a_use(CAROL, errorCode="AccessDenied")
+    a_folder(tmp_path, [use], [hub, use, a_denial()], [target, *BYPASS, {**a_record(), "eventVersion": "2.0"}])
+    assert told("--logs", tmp_path) == {
+        "files": 3,
+        "events": 6,
+        "duplicates": 1,
+        "set_aside": [{"file": file_name(NOON + 2 * MINUTE), "why": "1 record: an unknown eventVersion: 1.x is known"}],
+        "assume_role": {"issued": 3, "denied": 1, "distinct_keys": 2},
+        "uses": {"events": 2, "keys": 2, "before_their_issuance": 1},
+        "sessions": [
+            {
+                "session_name": "01K-carol",
+                "role_arn": ADMIN,
+                "access_key_id": CAROL,
+                "issued_at": stamp(NOON),
+                "first_use": stamp(NOON + MINUTE),
+                "last_use": stamp(NOON + MINUTE),
+                "events": 1,
+                "actions": {"s3:GetObject": 1},
+                "errors": {"AccessDenied": 1},
+                "request_id": "01KREQUEST",
+                "bypass": False,
+            },
+            {
+                "session_name": "zoe",
+                "role_arn": ADMIN,
+                "access_key_id": ZOE,
+                "issued_at": stamp(NOON),
+                "first_use": stamp(NOON + MINUTE),
+                "last_use": stamp(NOON + MINUTE),
+                "events": 1,
+                "actions": {"s3:GetObject": 1},
+                "errors": {},
+                "bypass": True,
+            },
+        ],
+    }
+
+
+class TestExitCodes:
+    def test_all_is_well_where_every_session_has_its_request(self, tmp_path):
+        ran = reconcile("--logs", a_folder(tmp_path, a_pair(CAROL, tags=TAGS)))
+        assert (ran.code, ran.err) == (DONE, "")
+        assert "bypass" not in ran.out
+
+    def test_a_bypass_has_a_code_of_its_own(self, tmp_path):
+        assert reconcile("--logs", a_folder(tmp_path, BYPASS)).code == BYPASSED
+        assert reconcile("--logs", tmp_path, "--json").code == BYPASSED
+
+    def test_with_all_roles_only_beside_a_ledger(self, tmp_path):
+        logs, ledger = a_folder(tmp_path / "logs", [an_issuance(ZOE, DEPLOY, by=ZOES)]), tmp_path / "ledger.jsonl"
+        ledger.write_text("")
+        assert reconcile("--logs", logs).code == DONE
+        assert reconcile("--logs", logs, "--all-roles").code == DONE
+        assert reconcile("--logs", logs, "--all-roles", "--ledger", ledger).code == BYPASSED
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--logs", "nowhere"], "nowhere cannot be read: No such file or directory."),
+            (["--logs", ".", "--ledger", "nowhere"], "nowhere cannot be read: No such file or directory."),
+            (["--logs", ".", "--ledger", "broken"], "broken: line 2 is no JSON."),
+            (["--logs", ".", "--ledger", "listed"], "listed: line 1 is no event."),
+            (["--logs", ".", "--ledger", "binary"], "binary is not text."),
+            (["--logs", ".", "--ledger", "odd"], "odd: event 1 is of a session, but not as Daypass writes it."),
+            ([], "Missing option '--logs'."),
+        ],
+    )
+    def test_what_cannot_be_done_is_one_sentence(self, tmp_path, arguments, said):
+        (tmp_path / "broken").write_text('{"type": "request.submitted"}\n{"type": \n')
+        (tmp_path / "listed").write_text("[]\n")
+        (tmp_path / "binary").write_bytes(b"\xff\xfe")
+        (tmp_path / "odd").write_text('{"type": "session.issuing"}')
+        ran = reconcile(*(each if each.startswith("--") else tmp_path / each for each in arguments))
+        assert (ran.code, ran.out) == (ERROR, "")
+        assert ran.err.replace(f"{tmp_path}/", "").endswith(f"{said}\n")
+        assert ran.err.count("\n") == 1
+
+    def test_an_empty_folder_is_no_error(self, tmp_path):
+        ran = reconcile("--logs", tmp_path)
+        assert ran.code == DONE
+        assert ran.out.startswith("0 files, 0 events")
+
+
+def test_beside_a_ledger_only_that_says_whose_a_session_is(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    ledger.write_text("\n".join(json.dumps(each) for each in (ISSUING, ISSUED)) + "\n\n")
+    forged = [an_issuance(ZOE, by=ZOES, name="zoe", tags=TAGS)]
+    logs = a_folder(tmp_path / "logs", a_pair("ASIA1", name="01KS1-carol"), forged)
+    sessions = {session["access_key_id"]: session for session in told("--logs", logs, "--ledger", ledger)["sessions"]}
+    assert (sessions["ASIA1"]["request_id"], sessions["ASIA1"]["bypass"]) == ("01KREQUEST", False)
+    assert ("request_id" in sessions[ZOE], sessions[ZOE]["bypass"]) == (False, True)
+    ran = reconcile("--logs", logs, "--ledger", ledger)
+    assert "claims request 01KREQUEST" in ran.out
+
+
+class TestForPeople:
+    def test_a_bypass_is_told_with_who_when_from_where_and_which_key(self, tmp_path):
+        out = reconcile("--logs", a_folder(tmp_path, BYPASS)).out
+        assert "1 bypass, of which no request is known:" in out
+        line = next(line for line in out.splitlines() if ZOES["arn"] in line)
+        for part in (stamp(NOON), ZOE, "192.0.2.1", "no request in its tags or on the record"):
+            assert part in line
+
+    def test_what_one_book_has_and_the_other_has_not_is_told(self, tmp_path):
+        ledger = tmp_path / "ledger.jsonl"
+        ledger.write_text("\n".join(json.dumps(each) for each in (ISSUING, ISSUED)))
+        hub, _ = a_pair(CAROL, tags=TAGS)
+        logs = a_folder(tmp_path / "logs", [hub])
+        out = reconcile("--logs", logs, "--ledger", ledger).out
+        assert "Not in these files, though it should be:" in out
+        assert "anything of it" in out
+        assert f"its AssumeRole, in the trail of {TARGET}" in reconcile("--logs", logs).out
+
+    def test_denied_attempts_and_files_set_aside_are_told(self, tmp_path):
+        logs = a_folder(tmp_path, [a_denial(by=ZOES)])
+        (tmp_path / "notes.txt").write_text("x")
+        out = reconcile("--logs", logs).out
+        assert "Denied:" in out
+        assert "a role that CloudTrail does not tell" in out
+        assert "notes.txt  no gzip, or a damaged one" in out
+
+    def test_nothing_in_a_log_forges_a_line_or_moves_the_cursor(self, tmp_path):
+        evil = "\x1b[2J\nASIA fine  \u202e\ud800 all well"
+        by = {"type": "IAMUser", "arn": evil, "accessKeyId": evil}
+        forged = an_issuance(evil[:60], by=by, name=evil, tags={"daypass:x": evil}, sourceIPAddress=evil)
+        out = reconcile("--logs", a_folder(tmp_path, [forged, a_denial(by=by, errorCode=evil)])).out
+        assert out.count("ASIA fine") == out.count(" ASIA fine")
+        assert not {"\x1b", "\u202e"} & set(out)
+        assert told("--logs", tmp_path)["sessions"][0]["session_name"] == evil
+
+    def test_progress_goes_to_the_terminal_and_only_where_there_is_one(self, tmp_path):
+        a_folder(tmp_path, *[[a_record()] for _ in range(60)])
+        assert reconcile("--logs", tmp_path).err == ""
+        parent, child = pty.openpty()
+        command = [sys.executable, "-m", "daypass.commands", "reconcile", "--logs", str(tmp_path)]
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=child, timeout=60, check=False)
+        os.close(child)
+        assert b"60 of 60 files" in os.read(parent, 100_000)
+        assert done.stdout.startswith(b"60 files")
+        os.close(parent)
+
+
+def test_it_is_in_the_help() -> None:
+    command = [sys.executable, "-m", "daypass.commands", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert "reconcile" in done.stdout
+    assert "Exits with 4" in reconcile("--help").out
+
+
+def test_a_file_delivered_twice_under_another_name_changes_nothing(tmp_path: Path) -> None:
+    logs = a_folder(tmp_path, a_pair(CAROL, tags=TAGS), [a_use(CAROL)])
+    once = told("--logs", logs)
+    (tmp_path / "copy.json.gz").write_bytes(zipped([json.loads(json.dumps(a_record()))]))
+    again = logs / file_name(NOON + 9 * MINUTE)
+    again.write_bytes((logs / file_name(NOON)).read_bytes())
+    twice = told("--logs", logs)
+    assert twice["sessions"] == once["sessions"]
+    assert (twice["files"], twice["events"], twice["duplicates"]) == (4, 4, 2)

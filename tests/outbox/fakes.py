@@ -1,0 +1,69 @@
+"""Where announcements go, in memory. `tests/aws/test_messages.py` and `test_bus.py` hold them to the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from chalicelib.broker.ports import Stale
+from chalicelib.core.refusals import Unavailable
+from chalicelib.outbox.ports import Entry, Message, NotTaken, Page
+
+
+@dataclass
+class FakeMessages:
+    """`outbox.ports.Messages`."""
+
+    stored: dict[tuple[str, str], Message] = field(default_factory=dict)
+
+    def of(self, request_id: str) -> tuple[Message, ...]:
+        return tuple(message for (owner, _), message in sorted(self.stored.items()) if owner == request_id)
+
+    def put(self, message: Message) -> Message:
+        key = (message.request_id, message.place)
+        known = self.stored.get(key)
+        if (known.revision if known else 0) != message.revision:
+            raise Stale
+        self.stored[key] = replace(message, revision=message.revision + 1)
+        return self.stored[key]
+
+
+@dataclass
+class FakeBus:
+    """`outbox.ports.Bus`. fails_at: the first entry of all that it does not take."""
+
+    taken: list[Entry] = field(default_factory=list)
+    fails_at: int | None = None
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        for number, entry in enumerate(entries):
+            if len(self.taken) == self.fails_at:
+                raise NotTaken(number, "The fake was told not to take it.")
+            self.taken.append(entry)
+
+
+@dataclass
+class FakePager:
+    """`outbox.ports.Pager`."""
+
+    place: str = "arn:aws:sns:us-east-1:123456789012:daypass-break-glass"
+    published: list[Page] = field(default_factory=list)
+    down: bool = False
+
+    def publish(self, page: Page) -> None:
+        if self.down:
+            raise Unavailable("The fake was told not to answer.")
+        self.published.append(page)
+
+
+@dataclass
+class FakeDeadLetters:
+    """`outbox.ports.DeadLetters`."""
+
+    letters: list[Mapping[str, object]] = field(default_factory=list)
+    down: bool = False
+
+    def bury(self, letter: Mapping[str, object]) -> None:
+        if self.down:
+            raise Unavailable("The fake was told not to answer.")
+        self.letters.append(letter)

@@ -1,0 +1,180 @@
+"""What is packaged: Chalice's template with infra/outbox.json in it, as `make package` merges them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from chalice.awsclient import TypedAWSClient
+from chalice.cli.factory import CLIFactory
+from chalice.config import Config
+from chalice.deploy import models
+from chalice.deploy.appgraph import ApplicationGraphBuilder, DependencyBuilder
+from chalice.deploy.deployer import BuildStage, InjectDefaults, PolicyGenerator, SwaggerBuilder
+from chalice.deploy.swagger import CFNSwaggerGenerator
+from chalice.package import PackageOptions, ResourceBuilder, SAMTemplateGenerator, TemplateDeepMerger
+from chalice.policy import AppPolicyGenerator
+from chalice.utils import OSUtils
+
+from chalicelib.outbox.posting import LEASE, WITHIN
+from tests.outbox.newsroom import Newsroom
+from tests.people import CAROL
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTBOX = json.loads((ROOT / "infra" / "outbox.json").read_text("utf-8"))
+STAGES = ("dev", "prod")
+READERS = {"Announce": "AnnounceDynamodbEventSource", "Post": "PostDynamodbEventSource"}
+
+
+class Unzipped:
+    """In the place of the step that fetches the dependencies: the zip's contents are not what this is about."""
+
+    def handle(self, config: Config, resource: Any) -> None:
+        if isinstance(resource, models.DeploymentPackage):
+            resource.filename = "deployment.zip"
+
+
+@cache
+def template(stage: str) -> dict[str, Any]:
+    factory: Any = CLIFactory(str(ROOT), environ={"AWS_DEFAULT_REGION": "us-east-1"})
+    config = factory.create_config_obj(stage)
+    osutils = OSUtils()
+    steps: Any = [
+        InjectDefaults(),
+        Unzipped(),
+        PolicyGenerator(policy_gen=AppPolicyGenerator(osutils=osutils), osutils=osutils),
+        SwaggerBuilder(swagger_generator=CFNSwaggerGenerator()),
+    ]
+    builder = ResourceBuilder(ApplicationGraphBuilder(), DependencyBuilder(), BuildStage(steps))
+    session = botocore.session.get_session()
+    session.set_config_variable("region", "us-east-1")
+    generator = SAMTemplateGenerator(config, PackageOptions(TypedAWSClient(session)))
+    packaged = generator.generate(builder.construct_resources(config, stage))
+    merged: dict[str, Any] = TemplateDeepMerger().merge(OUTBOX, packaged)
+    return merged
+
+
+def source(stage: str, reader: str) -> dict[str, Any]:
+    found: dict[str, Any] = template(stage)["Resources"][reader]["Properties"]["Events"][READERS[reader]]
+    return found
+
+
+def named(part: Any) -> Iterator[str]:
+    """Everything that a part of a template refers to."""
+    if isinstance(part, list):
+        for each in part:
+            yield from named(each)
+    elif isinstance(part, dict):
+        for name, value in part.items():
+            if name == "Ref":
+                yield value
+            elif name == "Fn::GetAtt":
+                yield value[0]
+            elif name == "Fn::If":
+                yield value[0]
+                yield from named(value[1:])
+            else:
+                yield from named(value)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("reader", READERS)
+def test_the_stream_is_read_from_its_beginning_for_a_bounded_time_and_then_put_aside(stage: str, reader: str) -> None:
+    read = source(stage, reader)
+    assert read["Type"] == "DynamoDB"
+    properties = read["Properties"]
+    assert properties["Stream"] == {"Ref": "TableStream"}
+    assert properties["StartingPosition"] == "TRIM_HORIZON"
+    assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert properties["BisectBatchOnFunctionError"] is True
+    assert properties["MaximumRecordAgeInSeconds"] == 6 * 3600
+    assert properties["MaximumRetryAttempts"] == 10_000
+    assert properties["DestinationConfig"]["OnFailure"] == {
+        "Type": "SQS",
+        "Destination": {"Fn::GetAtt": ["DeadLetters", "Arn"]},
+    }
+    assert "ParallelizationFactor" not in properties  # more than one would lose the order of a request's lines
+
+
+def test_the_app_and_the_template_agree_on_the_size_of_a_batch() -> None:
+    import app
+
+    sizes = {each.name.title(): each.batch_size for each in app.app.event_sources if hasattr(each, "batch_size")}
+    assert sizes == {reader: source("prod", reader)["Properties"]["BatchSize"] for reader in READERS}
+
+
+def matches(pattern: Any, value: Any) -> bool:
+    if isinstance(pattern, dict):
+        return isinstance(value, dict) and all(matches(each, value.get(name)) for name, each in pattern.items())
+    return value in pattern
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_lambda_is_woken_for_new_events_only(reader: str) -> None:
+    [chosen] = source("prod", reader)["Properties"]["FilterCriteria"]["Filters"]
+    pattern = json.loads(chosen["Pattern"])
+    room = Newsroom()
+    room.stage.asked(CAROL)
+    [record] = room.stream()
+    assert matches(pattern, record)
+    assert not matches(pattern, {**record, "eventName": "MODIFY"})
+    record["dynamodb"]["NewImage"]["kind"] = {"S": "message"}
+    assert not matches(pattern, record)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_everything_that_is_named_is_there(stage: str) -> None:
+    whole = template(stage)
+    there = {*whole["Resources"], *whole["Parameters"], *whole["Conditions"]}
+    ours = {name: whole["Resources"][name] for name in OUTBOX["Resources"]}
+    missing = {name for name in named(ours) if not name.startswith("AWS::")} - there
+    assert missing == set()
+    assert all("Type" in resource for resource in whole["Resources"].values())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("function", ["Announce", "Post", "Remind"])
+def test_what_announces_can_neither_lend_nor_revoke(stage: str, function: str) -> None:
+    whole = template(stage)["Resources"]
+    own = whole[f"{function}Role"]["Properties"]["Policies"]
+    added = whole[f"{function}Policy"]["Properties"]
+    assert added["Roles"] == [{"Ref": f"{function}Role"}]
+    allowed = set(actions([own, added]))
+    assert not {action for action in allowed if action.startswith(("sts:", "iam:"))}
+    assert "dynamodb:UpdateItem" not in allowed
+    assert {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"} <= allowed
+
+
+def actions(part: Any) -> Iterator[str]:
+    if isinstance(part, list):
+        for each in part:
+            yield from actions(each)
+    elif isinstance(part, dict):
+        for name, value in part.items():
+            if name == "Action" and part.get("Effect") == "Allow":
+                yield from [value] if isinstance(value, str) else value
+            else:
+                yield from actions(value)
+
+
+@pytest.mark.parametrize("function", ["Announce", "Post", "Remind"])
+def test_what_announces_has_time_and_the_settings_it_reads(function: str) -> None:
+    properties = template("prod")["Resources"][function]["Properties"]
+    assert WITHIN.total_seconds() < properties["Timeout"] < LEASE.total_seconds()
+    wanted = {
+        "Announce": {"DAYPASS_EVENT_BUS", "DAYPASS_BREAK_GLASS_TOPIC", "DAYPASS_DEAD_LETTERS"},
+        "Post": {"DAYPASS_SLACK_BOT_TOKEN", "DAYPASS_DEAD_LETTERS"},
+        "Remind": {"DAYPASS_SLACK_BOT_TOKEN"},
+    }
+    variables = set(properties["Environment"]["Variables"])
+    assert variables - wanted[function] == {"DAYPASS_TABLE", "DAYPASS_CATALOGUE", "DAYPASS_HUB_ACCOUNT"}
+    assert wanted[function] <= variables
+
+
+def test_make_package_merges_it() -> None:
+    assert "--merge-template infra/outbox.json" in (ROOT / "Makefile").read_text("utf-8")
