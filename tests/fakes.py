@@ -31,7 +31,6 @@ from chalicelib.broker.ports import (
 )
 from chalicelib.core import denies, life
 from chalicelib.core.binding import Binding, Offer, SlackUser
-from chalicelib.core.catalogue import Directory
 from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Event
 from chalicelib.core.principal import Principal
@@ -40,6 +39,7 @@ from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.request import Change, Covers, Request, Session
 from chalicelib.core.session import SessionPlan
 from chalicelib.core.times import stamp
+from chalicelib.core.vouching import Directory
 
 T = TypeVar("T")
 

@@ -17,10 +17,9 @@ from chalicelib.broker import asking, binding, deciding, emergency, ending, exte
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.binding import SlackUser
-from chalicelib.core.catalogue import Stage, Who
+from chalicelib.core.catalogue import Quotas, Stage, Who
 from chalicelib.core.principal import Principal
 from chalicelib.core.provider import Via
-from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import QuotaUsed, StsRefused
 from chalicelib.core.request import Request, Verdict
 from daypass.local import example

@@ -21,11 +21,12 @@ from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
 from chalicelib.broker import binding, lending
 from chalicelib.broker.ports import Lent, Secret
-from chalicelib.core.catalogue import Catalogue, MfaClaim, Notify
+from chalicelib.core.catalogue import Catalogue, Notify
 from chalicelib.core.provider import Provider, ProviderKey
 from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.session import SessionPlan
 from chalicelib.core.token import subject
+from chalicelib.core.vouching import MfaClaim
 from chalicelib.identity import bearer
 from chalicelib.identity.keys import Keys
 from chalicelib.log import log

@@ -15,10 +15,9 @@ from chalicelib.broker import asking, deciding, emergency, ending, extending, le
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
-from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.catalogue import Catalogue, Quotas
 from chalicelib.core.ledger import beginning, first_break
 from chalicelib.core.life import Status
-from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Request, Verdict
 from tests.builders import a_principal

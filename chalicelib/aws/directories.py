@@ -21,9 +21,9 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from chalicelib.broker.ports import About
-from chalicelib.core.catalogue import Directory
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import Unavailable
+from chalicelib.core.vouching import Directory
 from chalicelib.log import log
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from datetime import timedelta
 from enum import StrEnum
 
 from chalicelib.broker.ports import EmergencyQueue, Entry, NotGenuine, Sealed, Stale, World
+from chalicelib.core.catalogue import Quotas
 from chalicelib.core.ledger import EventType, Head
-from chalicelib.core.quotas import Quotas, one_emergency
+from chalicelib.core.quotas import one_emergency
 from chalicelib.core.refusals import Unavailable
 from chalicelib.core.request import Change, Request, Session, SessionStatus
 from chalicelib.core.times import read_stamp

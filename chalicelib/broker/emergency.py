@@ -8,11 +8,11 @@ from datetime import datetime
 from chalicelib.broker.deciding import transition
 from chalicelib.broker.knowing import about, known
 from chalicelib.broker.ports import DayIsUsed, ReviewIsOverdue, World
-from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.catalogue import Catalogue, Quotas
 from chalicelib.core.ledger import Detail, EventType, commitment
 from chalicelib.core.life import USE_WITHIN, Move, State, moved
 from chalicelib.core.principal import Kind, Principal
-from chalicelib.core.quotas import Quotas, one_emergency
+from chalicelib.core.quotas import one_emergency
 from chalicelib.core.refusals import (
     AlreadyReviewed,
     FieldError,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from chalicelib.core.binding import Binding, Offer, SlackUser
-from chalicelib.core.catalogue import Catalogue, Directory
+from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Event
 from chalicelib.core.principal import Principal
@@ -16,6 +16,7 @@ from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import QuotaUsed
 from chalicelib.core.request import Change, Covers, Request, Session
 from chalicelib.core.session import SessionPlan
+from chalicelib.core.vouching import Directory
 
 T = TypeVar("T")
 

@@ -13,12 +13,7 @@ from chalicelib.core.hours import Hours
 from chalicelib.core.patterns import glob, literal_prefix
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.provider import Provider, Via
-from chalicelib.core.quotas import Quotas
-
-
-def directory_of(group: str) -> str:
-    """The directory that a group's name names after its last `@`; empty where it names none."""
-    return group.rpartition("@")[2] if "@" in group else ""
+from chalicelib.core.vouching import Directory, Issuer, directory_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,53 +48,6 @@ class Who:
         """The same text for the same conditions, and no other: what an approval remembers of a stage."""
         parts = {"groups": sorted(self.groups), "ids": sorted(self.ids), "kind": self.kind, "issuer": self.issuer}
         return json.dumps({name: value for name, value in parts.items() if value}, separators=(",", ":"))
-
-
-class VerifiedBy(StrEnum):
-    EMAIL_VERIFIED = "email_verified"
-    ISSUER = "issuer"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MfaClaim:
-    """The claim whose value, or one of whose values, tells of a second factor."""
-
-    claim: str
-    any_of: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issuer:
-    """An OIDC issuer whose tokens the bearer door believes.
-
-    mfa: the claim to look at; "issuer" where it never signs anybody in without; None where it proves nothing.
-    groups: the name of the claim; None where it has none.
-    """
-
-    name: str
-    url: str
-    audience: str
-    kind: Kind
-    client_id: str | None = None
-    scopes: tuple[str, ...] = ("openid", "email", "groups")
-    principal: str = "email"
-    groups: str | None = None
-    domains: frozenset[str] = frozenset()
-    verified_by: VerifiedBy = VerifiedBy.EMAIL_VERIFIED
-    subjects: tuple[str, ...] = ()
-    mfa: MfaClaim | str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Directory:
-    """Tells groups of a principal that no token tells; rules write them `group@name`. It is one of the two.
-
-    identity_store: the id of an IAM Identity Center's. function: the ARN of a Lambda function that is asked.
-    """
-
-    name: str
-    identity_store: str | None = None
-    function: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +191,14 @@ class Example:
     duration: timedelta
     expect: str
     ticket: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quotas:
+    """Of each person: requests that are open at once, and emergencies opened in a day; 1 to 100 each."""
+
+    open_requests: int = 20
+    break_glass_per_day: int = 5
 
 
 class RuleIndex:

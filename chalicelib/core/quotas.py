@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
 
+from chalicelib.core.catalogue import Quotas, Rule
 from chalicelib.core.refusals import QuotaUsed
 from chalicelib.core.times import spoken, stamp
 
-if TYPE_CHECKING:
-    from chalicelib.core.catalogue import Rule
-
 A_DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quotas:
-    """Of each person: requests that are open at once, and emergencies opened in a day; 1 to 100 each."""
-
-    open_requests: int = 20
-    break_glass_per_day: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.core.catalogue import Catalogue, Issuer, MfaClaim, VerifiedBy
+from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.patterns import glob
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import GroupsOverage, Unauthenticated
 from chalicelib.core.times import stamp
+from chalicelib.core.vouching import Issuer, MfaClaim, VerifiedBy
 from chalicelib.identity.keys import ALGORITHMS, Key, Keys, read_object
 from chalicelib.identity.passes import refuse_pass
 

@@ -21,8 +21,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from chalicelib.core.catalogue import Issuer
 from chalicelib.core.refusals import Unauthenticated, Unavailable
+from chalicelib.core.vouching import Issuer
 
 if TYPE_CHECKING:
     from jwt.algorithms import AllowedPublicKeys

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from chalicelib.broker.audience import Audience, audience
 from chalicelib.broker.ports import Requests, Stale
 from chalicelib.broker.seeing import as_shown
-from chalicelib.broker.telling import Audience, audience
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.ledger import EventType
 from chalicelib.core.life import OPEN, State

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from chalicelib.broker.audience import reminder_due
 from chalicelib.broker.seeing import as_shown
-from chalicelib.broker.telling import reminder_due
 from chalicelib.core.refusals import Unavailable
 from chalicelib.core.request import Request
 from chalicelib.outbox.ports import Message

@@ -12,7 +12,7 @@ from chalicelib.broker.binding import Bound
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.seeing import Requestable
 from chalicelib.core.binding import GROUPS_LAST
-from chalicelib.core.catalogue import BreakGlass, Extensions, Issuer, Rule, Stage, Who
+from chalicelib.core.catalogue import BreakGlass, Extensions, Rule, Stage, Who
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
@@ -29,6 +29,7 @@ from chalicelib.core.request import (
     Verdict,
 )
 from chalicelib.core.times import stamp
+from chalicelib.core.vouching import Issuer
 from chalicelib.web.bodies import ScopeBody
 
 Instant = Annotated[datetime, PlainSerializer(stamp, return_type=str)]

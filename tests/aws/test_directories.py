@@ -16,9 +16,9 @@ from botocore.stub import Stubber
 from chalicelib.aws import directories
 from chalicelib.aws.directories import AwsDirectories, hurried
 from chalicelib.broker.ports import About
-from chalicelib.core.catalogue import Directory
 from chalicelib.core.principal import Kind
 from chalicelib.core.refusals import Unavailable
+from chalicelib.core.vouching import Directory
 from tests.builders import HOUR, a_principal
 
 STORE = Directory(name="store", identity_store="d-1234567890")

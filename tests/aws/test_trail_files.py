@@ -36,7 +36,7 @@ def of(content: bytes) -> Found:
 
 
 def zipped_text(text: str | bytes) -> bytes:
-    return gzip.compress(text if isinstance(text, bytes) else text.encode())
+    return gzip.compress(text if isinstance(text, bytes) else text.encode(), mtime=0)
 
 
 def test_a_log_is_its_records_and_the_digest_of_what_is_in_it() -> None:
@@ -48,7 +48,7 @@ def test_a_log_is_its_records_and_the_digest_of_what_is_in_it() -> None:
 
 def test_a_log_in_several_gzip_members_is_one_log() -> None:
     text = json.dumps({"Records": RECORDS}).encode()
-    assert read(of(gzip.compress(text[:100]) + gzip.compress(text[100:]))).records == RECORDS
+    assert read(of(gzip.compress(text[:100], mtime=0) + gzip.compress(text[100:], mtime=0))).records == RECORDS
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_whatever_a_file_holds_it_is_read_or_set_aside(junk, at) -> None:
 def test_a_bomb_is_set_aside_before_it_is_in_memory(monkeypatch) -> None:
     monkeypatch.setattr(trail_files, "LARGEST", 2**20)
     with pytest.raises(SetAside, match="too large: more than 1 MiB when decompressed"):
-        read(of(gzip.compress(bytes(50 * 2**20))))
+        read(of(gzip.compress(bytes(50 * 2**20), mtime=0)))
     text = json.dumps({"Records": []}).ljust(2**20)
     assert read(of(zipped_text(text))).records == []
     with pytest.raises(SetAside, match="too large"):

@@ -8,11 +8,12 @@ import pytest
 
 from chalicelib.broker import asking, deciding, emergency, lending, revoking, seeing
 from chalicelib.broker.ports import About
-from chalicelib.core.catalogue import Directory, Effect, Rule, Who
+from chalicelib.core.catalogue import Effect, Rule, Who
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.life import Status
 from chalicelib.core.refusals import MayNotApprove, NotEligible, NotFound
 from chalicelib.core.request import Verdict
+from chalicelib.core.vouching import Directory
 from tests.builders import HOUR
 from tests.people import ALICE, BOB, CAROL, DAVE, FRANK
 from tests.stage import CATALOGUE, Stage, an_ask

@@ -15,7 +15,7 @@ import pytest
 from chalicelib.broker import emergency, ending, lending, revoking, sweeping
 from chalicelib.broker.draining import SETTLES, WITHIN, Drained, Outcome, drain
 from chalicelib.broker.ports import World
-from chalicelib.core.quotas import Quotas
+from chalicelib.core.catalogue import Quotas
 from chalicelib.core.refusals import NotFound, QuotaUsed, ReviewOverdue, StsRefused, TooManyOpen, Unavailable
 from chalicelib.core.request import SessionStatus, Verdict
 from tests.broker.test_faults import Crash, Fault, Wire

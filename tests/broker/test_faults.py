@@ -17,10 +17,9 @@ from chalicelib.broker import asking, deciding, emergency, ending, extending, le
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import CannotDeny, World
-from chalicelib.core.catalogue import Extensions, Who
+from chalicelib.core.catalogue import Extensions, Quotas, Who
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.life import OPEN, State, Status
-from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import (
     AlreadyApprovedByYou,
     AlreadyReviewed,

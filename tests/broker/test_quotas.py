@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
-from chalicelib.core.catalogue import Catalogue, Rule, Who
+from chalicelib.core.catalogue import Catalogue, Quotas, Rule, Who
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.hours import DAYS, Hours
 from chalicelib.core.life import State, Status
-from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import (
     NotActive,
     QuotaUsed,

@@ -20,11 +20,10 @@ from chalicelib.broker import asking, deciding, emergency, ending, extending, le
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core import revocation
-from chalicelib.core.catalogue import Extensions, Who
+from chalicelib.core.catalogue import Extensions, Quotas, Who
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.life import MOVES, OPEN, State, Status, Window
 from chalicelib.core.principal import Kind, Principal
-from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Covers, Request, ScopeChoice, Verdict
 from chalicelib.core.times import read_stamp

@@ -15,24 +15,21 @@ from chalicelib.core.catalogue import (
     Account,
     BreakGlass,
     Catalogue,
-    Directory,
     Effect,
     Example,
     Extensions,
-    Issuer,
-    MfaClaim,
     Notify,
+    Quotas,
     Role,
     Rule,
     Scope,
     Stage,
-    VerifiedBy,
     Who,
 )
 from chalicelib.core.catalogue_file import CatalogueMistakes, Mistake, read_catalogue
 from chalicelib.core.principal import Kind
 from chalicelib.core.provider import Provider, ProviderKey, Via
-from chalicelib.core.quotas import Quotas
+from chalicelib.core.vouching import Directory, Issuer, MfaClaim, VerifiedBy
 
 HUB = "123456789012"
 KEY = f"arn:aws:kms:eu-central-1:{HUB}:key/0d5d9c2e-1f7a-4a53-9c0b-5a7f6c1e2d3b"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.catalogue import Rule, Who
-from chalicelib.core.quotas import Charge, Quotas, held, one_emergency
+from chalicelib.core.catalogue import Quotas, Rule, Who
+from chalicelib.core.quotas import Charge, held, one_emergency
 from tests import builders
 from tests.builders import HOUR, NOW
 

@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.core.catalogue import Account, Catalogue, Directory, Issuer, MfaClaim, Role, VerifiedBy
+from chalicelib.core.catalogue import Account, Catalogue, Role
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import GroupsOverage, PassAsksForPass, Refusal, Unauthenticated
+from chalicelib.core.vouching import Directory, Issuer, MfaClaim, VerifiedBy
 from chalicelib.identity.bearer import verify
 from chalicelib.identity.keys import Keys
 from tests.identity.tokens import NOW, Idp, base64url, compact, private_key, public_jwk, signer

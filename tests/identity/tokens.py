@@ -12,8 +12,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from chalicelib.core.catalogue import Issuer
 from chalicelib.core.principal import Kind
+from chalicelib.core.vouching import Issuer
 from chalicelib.identity.keys import NotFetched
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

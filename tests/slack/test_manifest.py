@@ -15,7 +15,11 @@ def test_the_command_the_buttons_and_the_searches_all_come_to_the_one_address() 
     assert list(deployed.app.routes["/slack/events"]) == ["POST"]
 
 
-def test_it_has_the_command_and_the_scopes_that_the_door_needs() -> None:
+OUTBOX = (Path(__file__).parents[2] / "docs" / "outbox.md").read_text()
+
+
+def test_it_has_the_command_and_the_scopes_that_the_door_and_the_outbox_need() -> None:
     assert f"command: {COMMAND}\n" in MANIFEST
     scopes = set(re.findall(r"^ {6}- (\S+)$", MANIFEST, re.MULTILINE))
-    assert scopes == {"commands", "chat:write", "users:read", "users:read.email"}
+    told = set(re.findall(r"`([a-z.:]+:[a-z.]+)`", OUTBOX.partition("The app needs the scopes")[2].partition(".\n")[0]))
+    assert scopes == {"commands", "users:read", "users:read.email"} | told

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from chalicelib.core.catalogue import Quotas
 from chalicelib.core.hours import Hours
-from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Covers
 from chalicelib.web.problems import STATUS

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.core.catalogue import Catalogue, Example, Who
+from chalicelib.core.catalogue import Catalogue, Example, Quotas, Who
 from chalicelib.core.catalogue_file.directories import read_directories
 from chalicelib.core.catalogue_file.issuers import read_issuers
 from chalicelib.core.catalogue_file.mistakes import CatalogueMistakes, Mistake, Say, entry, length
@@ -18,7 +18,6 @@ from chalicelib.core.catalogue_file.provider import read_provider
 from chalicelib.core.catalogue_file.roles import read_accounts, read_roles
 from chalicelib.core.catalogue_file.rules import RoleNames, read_rules
 from chalicelib.core.catalogue_file.shape import ExampleShape, shaped
-from chalicelib.core.quotas import Quotas
 
 __all__ = ["CatalogueMistakes", "Mistake", "read_catalogue"]
 

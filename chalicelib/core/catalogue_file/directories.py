@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from chalicelib.core.catalogue import Directory
 from chalicelib.core.catalogue_file.mistakes import NAME, Say, entry
 from chalicelib.core.catalogue_file.shape import DirectoryShape
+from chalicelib.core.vouching import Directory
 
 # https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_GetUserId.html (IdentityStoreId)
 _IDENTITY_STORE = re.compile(r"d-[0-9a-f]{10}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from chalicelib.core.catalogue import Issuer, MfaClaim, VerifiedBy
 from chalicelib.core.catalogue_file.mistakes import Say, entry
 from chalicelib.core.catalogue_file.people import IAM
 from chalicelib.core.catalogue_file.shape import IssuerShape
 from chalicelib.core.principal import Kind
+from chalicelib.core.vouching import Issuer, MfaClaim, VerifiedBy
 
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
 _URL = re.compile(

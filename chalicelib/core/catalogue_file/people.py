@@ -6,11 +6,12 @@ import re
 from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 
-from chalicelib.core.catalogue import Issuer, Who, directory_of
+from chalicelib.core.catalogue import Who
 from chalicelib.core.catalogue_file.mistakes import Say
 from chalicelib.core.catalogue_file.shape import ExampleWhoShape, WhoShape
 from chalicelib.core.patterns import glob
 from chalicelib.core.principal import Kind, Principal
+from chalicelib.core.vouching import Issuer, directory_of
 
 IAM = Issuer(name="iam", url="", audience="", kind=Kind.WORKLOAD)
 """The IAM door in the place of an issuer: it tells no groups."""

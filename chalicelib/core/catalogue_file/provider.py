@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from chalicelib.core.catalogue import Issuer
 from chalicelib.core.catalogue_file.mistakes import Say
 from chalicelib.core.catalogue_file.shape import ProviderShape
 from chalicelib.core.provider import Provider, ProviderKey
 from chalicelib.core.times import read_instant
+from chalicelib.core.vouching import Issuer
 
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateOpenIDConnectProvider.html (Url): no query, no port
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from chalicelib.core.catalogue import Quotas
 from chalicelib.core.catalogue_file.mistakes import Say, below, entry
-from chalicelib.core.quotas import Quotas
 
 Text = Annotated[str, Field(min_length=1)]
 # strict=False lets a TOML array be a tuple; its items stay strict.

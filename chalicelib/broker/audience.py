@@ -1,4 +1,4 @@
-"""Telling: who hears of a request, by the rule that decides it."""
+"""The audience: who hears of a request, by the rule that decides it."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.broker import deciding, emergency, ending
-from chalicelib.broker.telling import Audience, audience, reminder_due
+from chalicelib.broker.audience import Audience, audience, reminder_due
 from chalicelib.core.catalogue import Notify, Who
 from chalicelib.core.catalogue import Stage as Approvals
 from chalicelib.core.request import Request
