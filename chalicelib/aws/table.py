@@ -45,7 +45,7 @@ from botocore.session import Session as BotocoreSession
 from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
-from chalicelib.aws import quotas, transaction
+from chalicelib.aws import emergencies, quotas, transaction
 from chalicelib.aws.answering import answering
 from chalicelib.aws.items import (
     SCHEMA,
@@ -64,10 +64,9 @@ from chalicelib.aws.items import (
     due_position,
     event_sort,
     request_key,
-    review_position,
 )
 from chalicelib.aws.transaction import Cancelled, Write
-from chalicelib.broker.ports import AlreadyClaimed, Claim, Page, QuotaFull, ReviewIsOverdue, Sealed, Stale
+from chalicelib.broker.ports import AlreadyClaimed, Claim, Page, QuotaFull, Sealed, Stale
 from chalicelib.core import life
 from chalicelib.core.ledger import Event
 from chalicelib.core.life import Status
@@ -227,7 +226,7 @@ class Table:
         writes = self._transitions(change, *further)
         if change.before and change.after.review and not change.before.review:
             return self._transact_reviewed(writes, change.after)
-        emergency = self._emergency(change)
+        emergency = emergencies.opened(self._emergencies, change)
         for _ in range(_QUOTA_ROUNDS):
             try:
                 return self.transact([*writes, *emergency])
@@ -235,7 +234,7 @@ class Table:
                 if not cancelled.stored.keys() <= {"emergencies", "day"}:
                     raise Stale from cancelled
                 quotas.refuse_used(self._days, change.charge, cancelled)
-                emergency = self._emergency(change, cancelled)
+                emergency = emergencies.opened(self._emergencies, change, cancelled)
         raise Unavailable("Too many emergencies of the same person at once: nothing was stored.")
 
     @answering()
@@ -246,14 +245,14 @@ class Table:
         writes += self._transitions(*further)
         room = QuotaItem.open.does_not_exist() | (size(QuotaItem.open) < max_open)  # type: ignore[no-untyped-call]
         quota = self._quota(request, QuotaItem.open.add({request.id}), condition=room)
-        emergency = self._emergency(change)
+        emergency = emergencies.opened(self._emergencies, change)
         for _ in range(_QUOTA_ROUNDS):
             try:
                 return self.transact([*writes, quota, *emergency])
             except Cancelled as cancelled:
                 listed = self._listed(cancelled, change.charge)
                 if "emergencies" in cancelled.stored:
-                    emergency = self._emergency(change, cancelled)
+                    emergency = emergencies.opened(self._emergencies, change, cancelled)
                 if listed is None:
                     continue
             still_open = self._open(listed, now)
@@ -278,7 +277,8 @@ class Table:
         request = change.after
         quota = self._quota(request, QuotaItem.open.add({request.id}))
         writes = [self._new(request), *self._additions(change), quota]
-        claimed, emergency = self._claim(request, claim, now), self._emergency(change, happened=True)
+        claimed = self._claim(request, claim, now)
+        emergency = emergencies.opened(self._emergencies, change, happened=True)
         for _ in range(_QUOTA_ROUNDS):
             try:
                 return self.transact([*writes, *claimed, *emergency])
@@ -288,7 +288,7 @@ class Table:
                 if "claim" in cancelled.stored:
                     claimed = []
                 if "emergencies" in cancelled.stored:
-                    emergency = self._emergency(change, cancelled, happened=True)
+                    emergency = emergencies.opened(self._emergencies, change, cancelled, happened=True)
         raise Unavailable("Too many emergencies of the same person at once: nothing was stored.")
 
     @answering()
@@ -357,60 +357,14 @@ class Table:
         sessions = [Write(self._sessions.of(request_id, change.session))] if change.session else []
         return [*events, *sessions, *quotas.charged(self._days, change.charge)]
 
-    def _emergency(self, change: Change, cancelled: Cancelled | None = None, *, happened: bool = False) -> list[Write]:
-        """What lets a request become an emergency: no earlier one of the same person is overdue for its review.
-
-        cancelled: what stood in the way of the first try. Raises ReviewIsOverdue where that was an overdue one; never
-        where the emergency has happened already.
-        """
-        request = change.after
-        if not request.break_glass or (change.before is not None and change.before.break_glass):
-            return []
-        position, now = review_position(request), change.events[-1].at
-        review_by = position.partition("#")[0]
-        due = EmergenciesItem.review_due
-        due_before_this = due <= review_by
-        condition = due.does_not_exist() | (due_before_this if happened else (due > now) & due_before_this)
-        first = due.set(due | review_by)
-        stored = cancelled.stored["emergencies"] if cancelled is not None else None
-        if stored:
-            item = self._emergencies.from_raw_data(stored)
-            first_due: str | None = item.review_due  # None: the last one was reviewed between two tries
-            if first_due is not None:
-                if first_due <= now and not happened:
-                    overdue_since, _, request_id = min(item.unreviewed).partition("#")
-                    raise ReviewIsOverdue(request_id, overdue_since)
-                condition, first = due == first_due, due.set(review_by)
-        return [self._emergencies_write(request, (EmergenciesItem.unreviewed.add({position}), first), condition)]
-
     def _transact_reviewed(self, writes: Sequence[Write], request: Request) -> None:
-        """Store a review; the emergency waits for it no longer."""
         for _ in range(_QUOTA_ROUNDS):
-            waiting = self._unreviewed(request.requester.id)
-            left = waiting - {review_position(request)}
-            unreviewed, due = EmergenciesItem.unreviewed, EmergenciesItem.review_due
-            if left:
-                actions = (unreviewed.set(left), due.set(min(left).partition("#")[0]))
-            else:
-                actions = (unreviewed.remove(), due.remove())
-            unchanged = unreviewed == waiting if waiting else unreviewed.does_not_exist()
             try:
-                return self.transact([*writes, self._emergencies_write(request, actions, unchanged)])
+                return self.transact([*writes, emergencies.reviewed(self._emergencies, request)])
             except Cancelled as cancelled:
                 if set(cancelled.stored) != {"emergencies"}:
                     raise Stale from cancelled
         raise Unavailable("Too many emergencies of the same person at once: nothing was stored.")
-
-    def _unreviewed(self, principal_id: str) -> set[str]:
-        try:
-            item = self._emergencies.get(f"principal#{principal_id}", "emergencies", consistent_read=True)
-        except self._emergencies.DoesNotExist:
-            return set()
-        return item.unreviewed or set()
-
-    def _emergencies_write(self, request: Request, actions: tuple[Action, ...], condition: Condition) -> Write:
-        item = self._emergencies.of(request.requester.id)
-        return Write(item, condition, (*actions, Item.kind.set(item.kind), Item.schema.set(SCHEMA)))
 
     def _quota(self, request: Request, action: Action, *, condition: Condition | None = None) -> Write:
         item = self._quotas.of(request.requester.id)
