@@ -234,7 +234,7 @@ class FakeRequests:
 
 @dataclass
 class FakeBindings:
-    """`ports.Bindings` in memory. `tests/aws/test_bindings.py` holds it to the table's rules."""
+    """`ports.Bindings` in memory, out when the requests are. `tests/aws/test_bindings.py` holds it to its rules."""
 
     requests: FakeRequests
     bindings: dict[SlackUser, Binding] = field(default_factory=dict)
@@ -249,7 +249,8 @@ class FakeBindings:
         self.offers[code_digest] = offer
 
     def offered(self, code_digest: str) -> Offer | None:
-        return self.offers.get(code_digest)
+        with self.requests._reading():
+            return self.offers.get(code_digest)
 
     def bind(self, code_digest: str, binding: Binding) -> SlackUser | None:
         with self._lock:

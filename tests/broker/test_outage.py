@@ -172,6 +172,7 @@ def test_every_address_that_needs_the_table_answers_503_and_the_emergency_200() 
         "/requests/{id}/revoke": {"comment": "no"},
         "/requests/{id}/escalate": {"reason": "nobody answers and it burns"},
         "/requests/{id}/review": {"verdict": "justified", "comment": "seen"},
+        "/slack/bind": {"code": "4f2a"},
     }
     answered = {
         (endpoint.method, endpoint.path): api.call(
