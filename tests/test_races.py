@@ -11,6 +11,7 @@ from functools import partial
 from threading import Barrier
 from typing import Any
 
+from chalicelib.aws.emergencies import waiting
 from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, sweeping
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
@@ -228,8 +229,8 @@ def test_two_emergencies_and_a_review_at_once_leave_one_true_record_of_what_wait
     )
     opened = {outcome.request_id for outcome in outcomes if isinstance(outcome, Credentials)}
     assert len(opened) == 3, outcomes
-    waiting = {entry.partition("#")[2] for entry in hub.table._unreviewed(CAROL.id)}
-    assert waiting == opened
+    unreviewed = {entry.partition("#")[2] for entry in waiting(hub.table._emergencies, CAROL.id)}
+    assert unreviewed == opened
 
 
 def test_of_eight_emergencies_at_once_as_many_are_opened_as_the_day_allows(hub: Hub) -> None:

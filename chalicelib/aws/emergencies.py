@@ -44,17 +44,18 @@ def opened(
 
 def reviewed(emergencies: Emergencies, request: Request) -> Write:
     """What has an emergency wait no longer, given those that wait as they are read now."""
-    waiting = _waiting(emergencies, request.requester.id)
-    left = waiting - {review_position(request)}
+    before = waiting(emergencies, request.requester.id)
+    left = before - {review_position(request)}
     unreviewed, due = EmergenciesItem.unreviewed, EmergenciesItem.review_due
     actions: tuple[Action, ...] = (unreviewed.remove(), due.remove())
     if left:
         actions = (unreviewed.set(left), due.set(min(left).partition("#")[0]))
-    unchanged = unreviewed == waiting if waiting else unreviewed.does_not_exist()
+    unchanged = unreviewed == before if before else unreviewed.does_not_exist()
     return _write(emergencies, request, actions, unchanged)
 
 
-def _waiting(emergencies: Emergencies, principal_id: str) -> set[str]:
+def waiting(emergencies: Emergencies, principal_id: str) -> set[str]:
+    """The positions of a person's emergencies that nobody has reviewed."""
     try:
         item = emergencies.get(f"principal#{principal_id}", "emergencies", consistent_read=True)
     except emergencies.DoesNotExist:
