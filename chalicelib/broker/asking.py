@@ -18,7 +18,7 @@ from chalicelib.core.life import ANSWER_WITHIN, USE_WITHIN, Status, Window
 from chalicelib.core.policy import with_wall
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge, held
-from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, TooManyOpen, Unavailable
+from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, Refusal, TooManyOpen, Unavailable
 from chalicelib.core.request import Ask, Change, Link, Request, StageProgress
 from chalicelib.core.rules import Terms, explain, lending_first
 from chalicelib.core.ruling import Ruling, ruling
@@ -80,7 +80,8 @@ def ask(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | Non
     used_up: list[DayIsUsed] = []
     while True:
         try:
-            return record(world, principal, wish, key, opening(world, principal, wish, now, used_up), now)
+            change = opening_or_before(world, principal, wish, key, now, used_up)
+            return change if isinstance(change, Asked) else record(world, principal, wish, key, change, now)
         except DayIsUsed as used:
             used_up.append(used)
 
@@ -169,6 +170,23 @@ def opening(
     if judged.emergency:
         return emergency.opened(submitted, judged.emergency, catalogue.quotas, now)
     return replace(submitted, charge=judged.room)
+
+
+def opening_or_before(
+    world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None, now: datetime, used_up: list[DayIsUsed]
+) -> Change | Asked:
+    """`opening`; or, where a new request is refused by now, the one that the same key and body made before.
+
+    A rule may have changed meanwhile, a start be past, a directory silent: what was answered once is answered again.
+    """
+    try:
+        return opening(world, principal, wish, now, used_up)
+    except Unavailable:  # an outage is no answer to look behind
+        raise
+    except Refusal:
+        if key and (before := replayed(world, principal, wish, key, now)):
+            return before
+        raise
 
 
 def record(

@@ -99,7 +99,8 @@ def decidable(world: World, principal: Principal, request_id: str) -> Request:
     Raises NotFound, MayNotApprove and NotPending.
     """
     request = visible(world, principal, world.requests.get(request_id), request_id)
-    _decidable(world.catalogue(), request, principal, world.now(), request.duration)
+    decider = known(world, principal, about(request))
+    _decidable(world.catalogue(), request, decider, world.now(), request.duration)
     return request
 
 

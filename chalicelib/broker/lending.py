@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.broker import extending, outage
-from chalicelib.broker.asking import IdempotencyKey, claim_of, opening, record
+from chalicelib.broker.asking import Asked, IdempotencyKey, claim_of, opening_or_before, record
 from chalicelib.broker.judging import MOST_A_MINUTE, usable, way_in
 from chalicelib.broker.knowing import about, known
 from chalicelib.broker.ports import DayIsUsed, Lent, NothingLent, Secret, Stale, World
@@ -127,8 +127,10 @@ def _ask_and_lend(
     world: World, principal: Principal, wish: Ask, key: IdempotencyKey | None, now: datetime, used_up: list[DayIsUsed]
 ) -> Credentials | Request:
     """By another way in than those that are used up. Raises DayIsUsed where the one it chose is, too."""
-    change = opening(world, principal, wish, now, used_up)
-    if change.after.status is Status.PENDING:
+    change = opening_or_before(world, principal, wish, key, now, used_up)
+    if isinstance(change, Asked):
+        asked = change
+    elif change.after.status is Status.PENDING:
         asked = record(world, principal, wish, key, change, now)
         if not asked.replayed:
             return asked.request

@@ -198,7 +198,7 @@ class Requestable:
 
 
 def requestable(world: World, principal: Principal, *, q: str, after: str | None, limit: int) -> Page[Requestable]:
-    """The roles that the principal may request, by name; q: a part of the name or of the account's. No AWS call."""
+    """The roles that the principal may request, by name; q: a part of the name or of the account's."""
     catalogue = world.catalogue()
     principal = known(world, principal)
     names = sorted(
@@ -218,8 +218,8 @@ def requestable(world: World, principal: Principal, *, q: str, after: str | None
 
 
 def on_terms(world: World, principal: Principal, role: str) -> Requestable | None:
-    """The role of that name, where the principal may request it. No AWS call."""
-    return _on_terms(world.catalogue(), principal, role)
+    """The role of that name, where the principal may request it."""
+    return _on_terms(world.catalogue(), known(world, principal), role)
 
 
 def _on_terms(catalogue: Catalogue, principal: Principal, name: str) -> Requestable | None:

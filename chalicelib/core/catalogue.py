@@ -178,6 +178,8 @@ class Rule:
         """All sets of principals that the rule names."""
         yield self.who
         yield from (stage.who for stage in self.stages)
+        if self.extensions:
+            yield from (stage.who for stage in self.extensions.stages)
         if self.break_glass:
             yield from (self.break_glass.who, self.break_glass.reviewers)
 

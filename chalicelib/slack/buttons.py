@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib.broker import deciding, seeing
+from chalicelib.broker.knowing import about, known
 from chalicelib.core import approvals
 from chalicelib.core.binding import SlackUser
 from chalicelib.core.refusals import Invalid, MayNotApprove
@@ -72,9 +73,10 @@ def needs_mfa(visit: Visit, request_id: str, *options: str) -> Blocks | None:
     if request is None:
         return None
     rules = seeing.admitting_today(visit.world.catalogue(), request)
-    if approvals.may_decide(request, rules, visit.principal) is not None:
+    decider = known(visit.world, visit.principal, about(request))
+    if approvals.may_decide(request, rules, decider) is not None:
         return None
-    keys = approvals.qualifies(rules, visit.principal)
+    keys = approvals.qualifies(rules, decider)
     yes = Approval(by=visit.principal.id, at=visit.world.now(), comment=None, qualifies=keys, mfa=False)
     if approvals.lacks_mfa(request, rules, yes) is None:
         return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.broker import binding, ending, finding, revoking, seeing
+from chalicelib.broker.knowing import known
 from chalicelib.broker.seeing import Filters
 from chalicelib.core.binding import SlackUser
 from chalicelib.core.life import State
@@ -60,7 +61,8 @@ def answer(office: Office, payload: Mapping[str, Any]) -> Json | None:
         case _ if verb in _VERBS:
             return privately(*_VERBS[verb](visit, rest.strip()))
         case _:
-            ask = asks.from_text(visit.world.catalogue(), visit.principal, typed.text)
+            asker = known(visit.world, visit.principal)
+            ask = asks.from_text(visit.world.catalogue(), asker, typed.text)
             return privately(*asks.asked(visit, ask, typed.trigger))
 
 

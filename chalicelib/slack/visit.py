@@ -106,13 +106,13 @@ class _Guarded:
         read, self._read = self._read, None
         return read if read and read.id == request_id else self._requests.get(request_id)
 
-    def submit(self, change: Change, *, claim: Claim | None, max_open: int, now: datetime) -> None:
+    def submit(self, change: Change, *further: Change, claim: Claim | None, max_open: int, now: datetime) -> None:
         self._sure()
-        self._requests.submit(change, claim=claim, max_open=max_open, now=now)
+        self._requests.submit(change, *further, claim=claim, max_open=max_open, now=now)
 
-    def commit(self, change: Change) -> None:
+    def commit(self, change: Change, *further: Change) -> None:
         self._sure()
-        self._requests.commit(change)
+        self._requests.commit(change, *further)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._requests, name)

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.broker import asking
+from chalicelib.broker import asking, lending
 from chalicelib.broker.asking import KEY_LASTS, IdempotencyKey
+from chalicelib.broker.lending import Credentials
 from chalicelib.core.catalogue import Rule, Who
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.ledger import commitment
@@ -127,6 +128,24 @@ def test_the_same_key_with_another_body_is_refused() -> None:
     asking.ask(stage.world, CAROL, an_ask(), KEY)
     with pytest.raises(IdempotencyKeyReused):
         asking.ask(stage.world, CAROL, an_ask(duration=2 * HOUR), KEY)
+
+
+def test_the_same_key_finds_its_request_also_where_a_new_one_is_refused_by_now() -> None:
+    stage = Stage()
+    soon = an_ask(starts_at=NOW + SECOND)
+    first = asking.ask(stage.world, CAROL, soon, KEY)
+    lent = lending.ask_and_lend(stage.world, ALICE, an_ask("sandbox-admin"), KEY)
+    assert isinstance(lent, Credentials)
+    stage.pass_time(HOUR / 2)
+    stage.catalogue = with_rules(("engineers administer the sandbox", {"who": Who(groups=frozenset({"nobody"}))}))
+    again = asking.ask(stage.world, CAROL, soon, KEY)
+    assert (again.request.id, again.replayed) == (first.request.id, True)
+    with pytest.raises(Invalid, match="is past"):
+        asking.ask(stage.world, CAROL, soon, None)
+    with pytest.raises(NotEligible, match="nothing lets you use this request"):
+        lending.ask_and_lend(stage.world, ALICE, an_ask("sandbox-admin"), KEY)
+    with pytest.raises(IdempotencyKeyReused):
+        asking.ask(stage.world, CAROL, replace(soon, reason="something else"), KEY)
 
 
 def test_the_key_of_somebody_else_or_of_another_address_is_another_key() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.broker import asking, deciding, emergency, lending, revoking, seeing
 from chalicelib.broker.ports import About
-from chalicelib.core.catalogue import Effect, Rule, Who
+from chalicelib.core.catalogue import Effect, Extensions, Rule, Who
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.life import Status
 from chalicelib.core.refusals import MayNotApprove, NotEligible, NotFound
@@ -162,3 +162,15 @@ def test_an_auditor_who_is_no_decider_stays_none() -> None:
     request = stage.asked(ALICE, an_ask("payments-admin"))
     with pytest.raises(MayNotApprove):
         deciding.approve(stage.world, DAVE, request.id, comment=None, duration=None)
+
+
+def test_who_approves_extensions_only_may_be_told_by_a_directory() -> None:
+    stage = a_stage()
+    by_oncall = Extensions(max=1, stages=(RuleStage(1, ONCALL),))
+    rules = [replace(rule, extensions=by_oncall) if rule.stages else rule for rule in stage.catalogue.rules]
+    stage.catalogue = replace(stage.catalogue, rules=tuple(rules))
+    stage.directories.members = {"oncall@hook": {DAVE.id}}
+    base = stage.approved()
+    stage.lent(base)
+    extension = stage.extended(stage.request(base.id))
+    assert deciding.approve(stage.world, DAVE, extension.id, comment=None, duration=None).status is Status.APPROVED

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.broker import deciding, lending
-from chalicelib.core.catalogue import BreakGlass, Catalogue
+from chalicelib.core.catalogue import BreakGlass, Catalogue, Extensions
 from chalicelib.core.life import State
 from chalicelib.core.request import Request
 from tests.builders import HOUR
@@ -242,6 +242,17 @@ def test_where_sessions_could_not_be_cut_it_says_so(team: Workspace) -> None:
     team.stage.lent(request)
     team.stage.revoker.fail_next()
     assert "could not be cut yet" in team.person(DAVE).reads(f"revoke {request.id} no more")
+
+
+def test_done_and_revoke_take_what_extends_it_along(team: Workspace) -> None:
+    team.stage.catalogue = with_rules((RULE, {"require_mfa": False, "extensions": Extensions(max=1, stages=())}))
+    for act, who, ends in (("done {}", CAROL, State.CANCELLED), ("revoke {} no more", FRANK, State.REVOKED)):
+        base = team.stage.approved(CAROL)
+        team.stage.lent(base)
+        extension = team.stage.extended(team.stage.request(base.id))
+        team.person(who).reads(act.format(base.id))
+        assert team.stage.request(base.id).state(team.stage.now) in (State.RETURNED, State.REVOKED)
+        assert team.stage.request(extension.id).state(team.stage.now) is ends
 
 
 def test_help_names_every_verb_and_the_command_as_it_is_called(team: Workspace) -> None:
