@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.catalogue import Catalogue, Directory
 from chalicelib.core.denies import Cut, Standing
-from chalicelib.core.ledger import Event
+from chalicelib.core.ledger import Event, Recorded
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import QuotaUsed
@@ -166,6 +166,9 @@ class Requests(Protocol):
 
     def due(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
         """The requests with a clock that has run out by `now` and is not announced yet, the longest overdue first."""
+
+    def day(self, day: date, *, after: str | None, limit: int) -> Page[Recorded]:
+        """All requests' events of a day of UTC's, oldest first; a position is a `Recorded.position`."""
 
 
 class Bindings(Protocol):
