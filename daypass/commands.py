@@ -380,6 +380,13 @@ _elsewhere(
     needs=_SERVER,
     module="reconcile",
 )
+_elsewhere(
+    "verify",
+    "Check every chain of an exported ledger: name what was changed, is missing, or was put in.",
+    package="operator",
+    needs=_SERVER,
+    module="verify",
+)
 
 
 def main() -> None:
