@@ -34,7 +34,7 @@ class _Link(NamedTuple):
 
 
 class Chains:
-    """The chains of an export, in whatever order its lines come. Holds some 250 bytes for each event."""
+    """The chains of an export, in whatever order its lines come. Holds some 350 bytes for each event."""
 
     def __init__(self) -> None:
         self.events = 0

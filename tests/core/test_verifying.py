@@ -100,6 +100,8 @@ def test_what_was_cut_off_at_the_end_or_rolled_back_is_not_caught_without_a_copy
         tail.append({**event.as_json(), "request_id": ALICES})
         head = Head(event.seq, event.hash)
     assert read([*a_chain(ALICES)[:kept], *tail]).breaks() == []
+    whole = a_chain(ALICES)
+    assert read([*whole[:-1], rehashed({**whole[-1], "actor": "eve"})]).breaks() == []
     assert read(a_chain(BOBS)).breaks() == []  # nor that all of another request is gone
 
 

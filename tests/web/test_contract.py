@@ -10,6 +10,7 @@ from chalicelib.core.hours import Hours
 from chalicelib.core.quotas import Quotas
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Covers
+from chalicelib.core.verifying import Chains
 from chalicelib.web.problems import STATUS
 from tests.builders import HOUR
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK, ROBOT
@@ -546,6 +547,10 @@ def test_auditors_read_everybodys_events_of_a_day_page_by_page() -> None:
     for id in (mine, others):
         history = api.call("GET", f"/v1/requests/{id}/events", who=DAVE).json["items"]
         assert [event for event in read if event["request_id"] == id] == [{**e, "request_id": id} for e in history]
+    chains = Chains()
+    for event in read:
+        chains.take(event)
+    assert (chains.requests, chains.breaks()) == (2, [])
     assert api.call("GET", "/v1/events?day=2031-03-04", who=DAVE).json == {"items": [], "next_cursor": None}
 
 
