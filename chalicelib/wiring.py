@@ -15,16 +15,11 @@ from ulid import ULID
 
 from chalicelib import settings
 from chalicelib.aws.clients import sts_client
-from chalicelib.aws.directories import AwsDirectories, hurried
-from chalicelib.aws.queue import SqsQueue
 from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
-from chalicelib.broker import draining, sweeping
-from chalicelib.broker.draining import Drained
-from chalicelib.broker.ports import Bindings, World
-from chalicelib.broker.sweeping import Outcome
+from chalicelib.broker.ports import Bindings, Directories, World
 from chalicelib.catalogue_source import CatalogueSource
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.catalogue_file import read_catalogue
@@ -42,7 +37,9 @@ from chalicelib.web.routes import Inside, View
 if TYPE_CHECKING:
     from chalicelib.aws.bus import DeadLetterQueue, EventBus, Topic
     from chalicelib.aws.messages import MessagesTable
+    from chalicelib.aws.queue import SqsQueue
     from chalicelib.aws.secrets import Secrets
+    from chalicelib.broker.draining import Drained
     from chalicelib.core.request import Request
     from chalicelib.outbox.batch import Sink
     from chalicelib.outbox.ports import Message
@@ -87,7 +84,7 @@ def world() -> World:
         bindings=_bindings,
         lender=lender,
         revoker=IamRevoker(table.session, ours.region),
-        directories=AwsDirectories(hurried(table.session, ours.region)),
+        directories=_directories,
         now=_now,
         new_id=lambda: str(ULID()),
         new_salt=lambda: token_hex(16),
@@ -97,7 +94,18 @@ def world() -> World:
 
 def _queue(table: Table) -> SqsQueue | None:
     url, key = _settings().emergency_queue, _settings().emergency_key
-    return SqsQueue(table.session, _settings().region, url=url, key=key) if url and key else None
+    if url is None or key is None:
+        return None
+    from chalicelib.aws.queue import SqsQueue
+
+    return SqsQueue(table.session, _settings().region, url=url, key=key)
+
+
+@cache
+def _directories() -> Directories:
+    from chalicelib.aws.directories import AwsDirectories, hurried
+
+    return AwsDirectories(hurried(_table().session, _settings().region))
 
 
 @cache
@@ -178,27 +186,31 @@ def sweep() -> None:
 
     What the emergency queue holds comes first: it may be due for an announcement itself.
     """
+    from chalicelib.broker import sweeping
+
     _drain()
     swept = sweeping.sweep(world())
     for request_id, error in swept.failures.items():
         log.error("announcement_failed", extra={"id": request_id}, exc_info=error)
         count(Metric.ANNOUNCEMENT_FAILED)
-    counts = {outcome.value: swept.outcomes[outcome] for outcome in Outcome}
+    counts = {outcome.value: swept.outcomes[outcome] for outcome in sweeping.Outcome}
     log.info("swept", extra={**counts, "finished": swept.finished})
 
 
 def _drain() -> None:
     """Empty the emergency queue, each message told in a line. Where it or the table is out, the next run goes on."""
+    from chalicelib.broker import draining
+
     try:
         for drained in draining.drain(world()):
-            _tell(drained)
+            _tell(drained, in_the_table=drained.outcome in draining.IN_THE_TABLE)
     except Unavailable as unavailable:
         log.error("draining_stopped", extra={"detail": unavailable.detail})
 
 
-def _tell(drained: Drained) -> None:
+def _tell(drained: Drained, *, in_the_table: bool) -> None:
     told = {"request_id": drained.message.request_id, "message_id": drained.message.id, "outcome": drained.outcome}
-    if drained.outcome in draining.IN_THE_TABLE:
+    if in_the_table:
         log.warning("emergency_drained", extra=told)
     elif drained.error:
         log.error("draining_failed", extra=told, exc_info=drained.error)

@@ -166,6 +166,10 @@ class Client:
     def events(self, request_id: str) -> Iterator[Json]:
         return self._pages(_path(request_id, "events"), {}, PAGE)
 
+    def day(self, day: str) -> Iterator[Json]:
+        """Everybody's events of a day of UTC's (`2026-11-23`), each with its `request_id`: for auditors."""
+        return self._pages("/v1/events", {"day": day}, PAGE)
+
     def approve(self, request_id: str, *, comment: str | None = None, duration_seconds: int | None = None) -> Json:
         body = {"comment": comment, "duration_seconds": duration_seconds}
         return self._call("POST", _path(request_id, "approve"), body=_given(body))

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,8 @@ from daypass import showing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import date
+    from typing import TextIO
 
     from daypass.client import Client, Json
 
@@ -218,6 +221,30 @@ def listed(
 
 
 @app.command()
+def export(
+    first: Annotated[str, typer.Option("--from", metavar="DAY", help="The first day (UTC), as in 2026-11-23.")],
+    last: Annotated[str, typer.Option("--to", metavar="DAY", help="The last day, which is in it too.")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Written whole or not at all; else to standard output.")
+    ] = None,
+) -> None:
+    """Write everybody's events of some days as JSON lines, for auditors: `daypass verify` reads them."""
+    from daypass.exporting import whole_file
+
+    begins, ends = _day("--from", first), _day("--to", last)
+    if ends < begins:
+        raise _Stop(f"--to {last} comes before --from {first}.")
+    client = _client()
+    if output is None:
+        return _exported(client, begins, ends, sys.stdout)
+    try:
+        with whole_file(output) as file:
+            _exported(client, begins, ends, file)
+    except OSError as error:
+        raise _Stop(f"{output} cannot be written: {error.strerror}.") from None
+
+
+@app.command()
 def show(request_id: Id, as_json: AsJson = False) -> None:
     """Show one request with its history."""
     client = _client()
@@ -352,6 +379,13 @@ _elsewhere(
     package="operator",
     needs=_SERVER,
     module="reconcile",
+)
+_elsewhere(
+    "verify",
+    "Check every chain of an exported ledger: name what was changed, is missing, or was put in.",
+    package="operator",
+    needs=_SERVER,
+    module="verify",
 )
 
 
@@ -497,6 +531,33 @@ def _seconds(text: str) -> int:
         raise _Stop(f"{showing.plain(text)!r} is not a duration: write 2h, 90m, 1h30m or seconds.")
     hours, minutes, seconds, bare = (int(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds + bare
+
+
+def _day(option: str, text: str) -> date:
+    from daypass.exporting import read_day
+
+    try:
+        return read_day(text)
+    except ValueError:
+        raise _Stop(f"{option} {showing.plain(text)} is no day: write one as in 2026-11-23.") from None
+
+
+def _exported(client: Client, first: date, last: date, to: TextIO) -> None:
+    """Progress goes to a terminal only, what came of it to standard error."""
+    from daypass.exporting import export
+
+    shown = sys.stderr.isatty()
+
+    def progress(day: str, count: int) -> None:
+        if shown:
+            sys.stderr.write(f"\r{day}: {count:,} events")
+
+    count = export(client, first, last, to, progress)
+    if shown:
+        sys.stderr.write("\r\x1b[K")
+    _note(f"{count:,} event{'' if count == 1 else 's'}, {first} to {last}.")
+    if last >= datetime.now(UTC).date():
+        _note(f"{last} is not over: export it again when it is.")
 
 
 def _parameters(scope: str | None, given: Iterable[str]) -> dict[str, str]:

@@ -32,7 +32,7 @@ from chalicelib.broker.ports import (
 from chalicelib.core import denies, life
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.denies import Cut, Standing
-from chalicelib.core.ledger import Event
+from chalicelib.core.ledger import Event, Recorded
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import StsRefused, Unavailable
@@ -149,6 +149,12 @@ class FakeRequests:
 
     def due(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
         return self._clocks(lambda at: at <= now, after, limit)
+
+    def day(self, day: date, *, after: str | None, limit: int) -> Page[Recorded]:
+        with self._reading():
+            known = [Recorded(owner, event) for (owner, _), event in self._events.items()]
+        found = [each for each in known if each.event.at[:10] == day.isoformat() and each.position > (after or "")]
+        return _page(sorted(found, key=lambda each: each.position), limit, lambda each: each.position)
 
     def _clocks(self, wanted: Callable[[datetime], bool], after: str | None, limit: int) -> Page[Request]:
         with self._reading():

@@ -56,7 +56,7 @@ def a_hub(aws: str, table: Table) -> Hub:
         bindings=lambda: bindings,
         lender=StsLender(sts, KmsSigner(session).sign),
         revoker=IamRevoker(session, REGION),
-        directories=AwsDirectories(hurried(session, REGION)),
+        directories=lambda: AwsDirectories(hurried(session, REGION)),
         now=lambda: datetime.now(UTC).replace(microsecond=0),
         new_id=an_id,
         new_salt=lambda: f"salt-{an_id()}",

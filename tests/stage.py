@@ -85,7 +85,7 @@ class Stage:
             bindings=lambda: self.bindings,
             lender=self.lender,
             revoker=self.revoker,
-            directories=self.directories,
+            directories=lambda: self.directories,
             now=lambda: self.now,
             new_id=an_id,
             new_salt=lambda: f"salt-{an_id()}",

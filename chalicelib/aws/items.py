@@ -27,7 +27,7 @@ from pynamodb.models import Model
 
 from chalicelib.aws.plain import members, plain, read
 from chalicelib.broker.ports import Claim, Sealed
-from chalicelib.core.ledger import Event
+from chalicelib.core.ledger import Event, Recorded
 from chalicelib.core.quotas import Charge
 from chalicelib.core.request import Request, Session
 from chalicelib.core.times import stamp
@@ -54,6 +54,10 @@ def event_sort(seq: int) -> str:
 def shard(request_id: str) -> str:
     """One of SHARDS, always the same for a request: no list of all requests lives in one partition."""
     return SHARDS[zlib.crc32(request_id.encode()) % len(SHARDS)]
+
+
+def day_shard(day: str, shard: str) -> str:
+    return f"{day}#{shard}"
 
 
 class Text(JSONAttribute):
@@ -232,8 +236,8 @@ class EventItem(Item):
             request_key(request_id),
             event_sort(event.seq),
             request_id=request_id,
-            day_shard=f"{event.at[:10]}#{shard(request_id)}",
-            day_order=f"{event.at}#{request_id}#{event.seq:010d}",
+            day_shard=day_shard(event.at[:10], shard(request_id)),
+            day_order=Recorded(request_id, event).position,
             **plain(event),
         )
 

@@ -28,7 +28,7 @@ Slack's bindings, of three kinds more, are in `bindings.py`.
     everything                     index by_creation: shard, id; backwards, 4 shards
     waiting, due                   index by_due: shard, <due>#<id>; forwards, 4 shards; only requests whose clock runs
                                    or has run out unannounced
-    the events of a day            index by_day: <YYYY-MM-DD>#<shard>, <at>#<request id>#<seq>; 4 shards; for auditors
+    day                            index by_day: <YYYY-MM-DD>#<shard>, <at>#<request id>#<seq>; 4 shards; for auditors
 
 All reads are consistent but those of the indexes, which only make lists: no decision reads one. Nothing is scanned.
 """
@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from types import new_class
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -61,6 +61,7 @@ from chalicelib.aws.items import (
     RequestItem,
     SessionItem,
     changes,
+    day_shard,
     due_position,
     event_sort,
     request_key,
@@ -68,7 +69,7 @@ from chalicelib.aws.items import (
 from chalicelib.aws.transaction import Cancelled, Write
 from chalicelib.broker.ports import AlreadyClaimed, Claim, Page, QuotaFull, Sealed, Stale
 from chalicelib.core import life
-from chalicelib.core.ledger import Event
+from chalicelib.core.ledger import Event, Recorded
 from chalicelib.core.life import Status
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import Unavailable
@@ -202,6 +203,18 @@ class Table:
         start = f"{after} " if after else "0"
         found = self._queries("by_due", SHARDS, RequestItem.due.between(start, f"{stamp(now)}$"), limit, forward=True)
         return _page(sorted(found, key=_due), limit, _due)
+
+    @answering()
+    def day(self, day: date, *, after: str | None, limit: int) -> Page[Recorded]:
+        later = EventItem.day_order > after if after else None
+        found = [
+            Recorded(item.request_id, item.read())
+            for each in SHARDS
+            for item in self._events.query(
+                day_shard(day.isoformat(), each), later, index_name="by_day", limit=limit + 1
+            )
+        ]
+        return _page(sorted(found, key=_position), limit, _position)
 
     @answering()
     def _newest(self, index: str, partitions: Iterable[str], after: str | None, limit: int) -> Page[Request]:
@@ -401,3 +414,7 @@ def _id(request: Request) -> str:
 
 def _due(request: Request) -> str:
     return due_position(request) or ""
+
+
+def _position(recorded: Recorded) -> str:
+    return recorded.position

@@ -20,7 +20,7 @@ def known(world: World, principal: Principal, about: About | None = None) -> Pri
     groups, unknown = principal.groups, principal.unknown
     for name, wanted in catalogue.directory_groups.items():
         try:
-            told = world.directories.groups(catalogue.directories[name], wanted, principal, about)
+            told = world.directories().groups(catalogue.directories[name], wanted, principal, about)
         except Unavailable:
             unknown |= wanted
         else:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.denies import Cut, Standing
-from chalicelib.core.ledger import Event
+from chalicelib.core.ledger import Event, Recorded
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import QuotaUsed
@@ -168,6 +168,9 @@ class Requests(Protocol):
     def due(self, *, now: datetime, after: str | None, limit: int) -> Page[Request]:
         """The requests with a clock that has run out by `now` and is not announced yet, the longest overdue first."""
 
+    def day(self, day: date, *, after: str | None, limit: int) -> Page[Recorded]:
+        """All requests' events of a day of UTC's, oldest first; a position is a `Recorded.position`."""
+
 
 class Bindings(Protocol):
     """Who acts where a Slack user does, in the same table. Reads see every write that came before them.
@@ -318,7 +321,8 @@ class Revoker(Protocol):
 class World:
     """Everything outside, as the use cases see it.
 
-    catalogue: today's, the last good one. bindings: made when they are first asked for, which few calls do.
+    catalogue: today's, the last good one. bindings, directories: made when they are first asked for, which few
+    calls do.
     now: aware UTC, whole seconds. new_id: a ULID, which may well be guessed. new_salt: a text that cannot be.
     queue: None where there is none. queued: the emergency that went to the queue, for each person and outage; this
     process's own memory.
@@ -329,7 +333,7 @@ class World:
     bindings: Callable[[], Bindings]
     lender: Lender
     revoker: Revoker
-    directories: Directories
+    directories: Callable[[], Directories]
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     new_salt: Callable[[], str]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
 from chalicelib.broker.knowing import about, known
 from chalicelib.broker.ports import Page, World
 from chalicelib.core import approvals
 from chalicelib.core.catalogue import BreakGlass, Catalogue, Role, Rule
 from chalicelib.core.extension import extending
-from chalicelib.core.ledger import Event
+from chalicelib.core.ledger import Event, Recorded
 from chalicelib.core.life import State, Status
 from chalicelib.core.principal import Principal
-from chalicelib.core.refusals import NotFound
+from chalicelib.core.refusals import NotEligible, NotFound
 from chalicelib.core.request import Approval, Request, Session
 from chalicelib.core.rules import Terms, glasses, lending_first, objection, ways_in
 
@@ -90,6 +90,13 @@ def history(world: World, principal: Principal, request_id: str, *, after: int, 
     """The request's events, oldest first. Raises NotFound."""
     found(world, principal, request_id)
     return world.requests.events(request_id, after=after, limit=limit)
+
+
+def day(world: World, principal: Principal, day: date, *, after: str | None, limit: int) -> Page[Recorded]:
+    """Everybody's events of a day of UTC's, oldest first. Raises NotEligible for all but auditors."""
+    if not world.catalogue().auditors.includes(known(world, principal)):
+        raise NotEligible("Only auditors read everybody's events: [auditors] in the catalogue says who they are.")
+    return world.requests.day(day, after=after, limit=limit)
 
 
 def current(world: World, request: Request) -> Request:

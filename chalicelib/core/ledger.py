@@ -69,6 +69,19 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event, and the request whose history it is a line of."""
+
+    request_id: str
+    event: Event
+
+    @property
+    def position(self) -> str:
+        """Where it stands among all events: by its second, then by request and seq."""
+        return f"{self.event.at}#{self.request_id}#{self.event.seq:010d}"
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The end of a chain: how many events it holds and the hash of the last."""
 

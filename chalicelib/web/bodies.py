@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+import re
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import (
@@ -39,6 +40,15 @@ def _instant(value: Any) -> datetime:
     return read_instant(value)
 
 
+def _day(value: Any) -> date:
+    if not (isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value, re.ASCII)):
+        raise ValueError("write a day as in 2026-11-23")
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("there is no such day") from None
+
+
 def _flag(value: Any) -> Any:
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
@@ -48,6 +58,7 @@ Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
 Starts = Annotated[
     datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 35})
 ]
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 Limit = Annotated[int, Field(ge=1, le=50)]
 Cursor = Annotated[str, Field(min_length=1, max_length=300)]
 
@@ -165,6 +176,12 @@ class RolesQuery(In):
 
 
 class EventsQuery(In):
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class DayQuery(In):
+    day: Day
     limit: Limit = 50
     cursor: Cursor | None = None
 

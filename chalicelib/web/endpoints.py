@@ -57,6 +57,7 @@ DUE_POSITION = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z#(" + ULID
 LIST_POSITION = f"({ULID_POSITION}|{DUE_POSITION})"
 ROLE_POSITION = "[a-z0-9][a-z0-9@-]{0,126}"
 SEQ_POSITION = "[0-9]{1,9}"
+DAY_POSITION = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z#" + ULID_POSITION + "#[0-9]{10}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +192,14 @@ def events(call: Call) -> Answer:
     return Answer(200, views.EventList(items=items, next_cursor=cursor.encoded(page.next)))
 
 
+def day(call: Call) -> Answer:
+    query = call.query
+    after = cursor.position(query.cursor, DAY_POSITION)
+    page = seeing.day(call.world, call.principal, query.day, after=after, limit=query.limit)
+    items = [views.RecordedView.told(recorded) for recorded in page.items]
+    return Answer(200, views.RecordedList(items=items, next_cursor=cursor.encoded(page.next)))
+
+
 def approve(call: Call) -> Answer:
     seconds = call.body.duration_seconds
     duration = timedelta(seconds=seconds) if seconds is not None else None
@@ -313,6 +322,15 @@ ENDPOINTS = (
         query=bodies.EventsQuery,
         answers={200: (views.EventList,)},
         refuses=(NotFound,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/events",
+        summary="All requests' events of a day, for auditors, oldest first",
+        view=day,
+        query=bodies.DayQuery,
+        answers={200: (views.RecordedList,)},
+        refuses=(NotEligible,),
     ),
     Endpoint(
         method="POST",

@@ -106,8 +106,10 @@ def _parameters(endpoint: Endpoint) -> list[Json]:
         parameters.append({"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": ULID}})
     schema = endpoint.query.model_json_schema(ref_template=_REF)
     definitions = schema.get("$defs", {})
+    needed = schema.get("required", [])
     for name, shape in schema.get("properties", {}).items():
-        parameters.append({"name": name, "in": "query", "required": False, "schema": _inlined(shape, definitions)})
+        query = {"name": name, "in": "query", "required": name in needed, "schema": _inlined(shape, definitions)}
+        parameters.append(query)
     if endpoint.takes_key:
         key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
         parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key})

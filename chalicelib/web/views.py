@@ -13,7 +13,7 @@ from chalicelib.broker.lending import Credentials
 from chalicelib.broker.seeing import Requestable
 from chalicelib.core.binding import GROUPS_LAST
 from chalicelib.core.catalogue import BreakGlass, Extensions, Rule, Stage, Who
-from chalicelib.core.ledger import Event
+from chalicelib.core.ledger import Event, Recorded
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.request import (
@@ -474,6 +474,21 @@ class EventView(Out):
 
 class EventList(Out):
     items: list[EventView]
+    next_cursor: str | None
+
+
+class RecordedView(EventView):
+    """One line of the history of `request_id`. Its hash covers the other fields, as in that history."""
+
+    request_id: str
+
+    @classmethod
+    def told(cls, recorded: Recorded) -> RecordedView:
+        return cls.model_validate({**recorded.event.as_json(), "request_id": recorded.request_id})
+
+
+class RecordedList(Out):
+    items: list[RecordedView]
     next_cursor: str | None
 
 

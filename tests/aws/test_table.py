@@ -515,6 +515,25 @@ def test_a_history_read_page_by_page_is_the_whole_history_oldest_first(store: Re
     assert store.events(change.after.id, after=12, limit=limit) == Page((), None)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 50])
+def test_a_day_read_page_by_page_is_everybodys_events_of_it_oldest_first(store: Requests, limit: int) -> None:
+    first = NOW + timedelta(days=400 + 2 * limit)  # days of its own: the table holds other tests' events too
+    midnight = (first + timedelta(days=1)).replace(hour=0, minute=0, second=0)
+    expected = []
+    for number in range(9):
+        change = a_submission(created_at=first + number // 2 * SECOND, requester=an_id())
+        for at in (midnight - SECOND, midnight):
+            change = change.then(EventType.APPROVED, at=at, actor="bob@example.com", details={})
+        store.submit(change, claim=None, max_open=1, now=NOW)
+        expected += [(change.after.id, event) for event in change.events[:-1]]
+    read = pages(lambda after: store.day(first.date(), after=after, limit=limit))
+    told = [(recorded.request_id, recorded.event) for page in read for recorded in page]
+    assert told == sorted(expected, key=lambda pair: (pair[1].at, pair[0], pair[1].seq))
+    assert [len(page) for page in read[:-1]] == [limit] * (len(read) - 1)
+    assert len(store.day(midnight.date(), after=None, limit=50).items) == 9
+    assert store.day(midnight.date() + timedelta(days=1), after=None, limit=50) == Page((), None)
+
+
 def test_waiting_are_the_requests_whose_clock_runs_out_after_now_and_no_others(store: Requests) -> None:
     def at(status: Status, **changed: Any) -> Request:
         return submitted(store, status=status, **changed)
@@ -675,6 +694,7 @@ def test_every_method_makes_as_few_calls_as_can_be(table: Table, calls: list[str
     assert made(lambda: table.everything(after=None, limit=10)) == {"Query": 4}
     assert made(lambda: table.waiting(now=NOW, after=None, limit=10)) == {"Query": 4}
     assert made(lambda: table.due(now=NOW, after=None, limit=10)) == {"Query": 4}
+    assert made(lambda: table.day(NOW.date(), after=None, limit=10)) == {"Query": 4}
 
 
 def test_given_obstacles_when_writing_then_no_more_calls_than_it_takes_to_tell(table: Table, calls: list[str]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from chalicelib.broker import deciding, seeing
 from chalicelib.broker.seeing import Filters
 from chalicelib.core.life import State
-from chalicelib.core.refusals import NotFound
+from chalicelib.core.refusals import NotEligible, NotFound
 from chalicelib.core.request import ScopeChoice
 from tests.builders import HOUR, a_principal
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK, PEOPLE, ROBOT, now_in
@@ -172,3 +172,12 @@ def test_roles_are_paged_and_searched() -> None:
     assert ([item.role.name for item in rest.items], rest.next) == (["sandbox-admin"], None)
     found = seeing.requestable(world, ALICE, q="payments-prod", after=None, limit=2)
     assert [item.role.name for item in found.items] == ["payments-read"]
+
+
+def test_an_auditor_reads_everybodys_events_and_nobody_else_does() -> None:
+    stage = Stage()
+    stage.asked(CAROL)
+    read = seeing.day(stage.world, DAVE, stage.now.date(), after=None, limit=50)
+    assert [recorded.event.actor for recorded in read.items] == [CAROL.id]
+    with pytest.raises(NotEligible):
+        seeing.day(stage.world, CAROL, stage.now.date(), after=None, limit=50)

@@ -117,6 +117,18 @@ def test_a_list_is_read_to_its_end_over_pages_that_are_empty(server, client):
     ]
 
 
+def test_a_day_is_read_to_its_end(server, client):
+    server.answers["GET", "/v1/events"] = [
+        Said(body={"items": [{"seq": 1, "request_id": "A"}], "next_cursor": "1"}),
+        Said(body={"items": [{"seq": 2, "request_id": "A"}], "next_cursor": None}),
+    ]
+    assert [event["seq"] for event in client.day("2026-11-23")] == [1, 2]
+    assert [asked.query for asked in server.asked] == [
+        {"day": "2026-11-23", "limit": "50"},
+        {"day": "2026-11-23", "limit": "50", "cursor": "1"},
+    ]
+
+
 def test_a_list_stops_where_enough_was_read(server, client):
     server.answers["GET", "/v1/requests"] = Said(body={"items": [a_request()] * 3, "next_cursor": "more"})
     assert len(list(client.requests(limit=2))) == 2

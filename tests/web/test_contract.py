@@ -10,6 +10,7 @@ from chalicelib.core.catalogue import Quotas
 from chalicelib.core.hours import Hours
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Covers
+from chalicelib.core.verifying import Chains
 from chalicelib.web.problems import STATUS
 from tests.builders import HOUR
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK, ROBOT
@@ -532,3 +533,57 @@ def test_what_lapsed_is_reported_by_the_clock_alone() -> None:
     api.stage.pass_time(8 * HOUR)
     shown = api.call("GET", f"/v1/requests/{id}").json
     assert (shown["state"], shown["expired_because"]) == ("expired", "unanswered")
+
+
+def test_auditors_read_everybodys_events_of_a_day_page_by_page() -> None:
+    api = Api()
+    mine, others = active(api), asked(api, SANDBOX, who=ALICE)
+    read, cursor = [], ""
+    while cursor is not None:
+        page = api.call("GET", f"/v1/events?day=2031-03-05&limit=2{cursor and f'&cursor={cursor}'}", who=DAVE).json
+        read += page["items"]
+        cursor = page["next_cursor"]
+    assert {event["request_id"] for event in read} == {mine, others}
+    for id in (mine, others):
+        history = api.call("GET", f"/v1/requests/{id}/events", who=DAVE).json["items"]
+        assert [event for event in read if event["request_id"] == id] == [{**e, "request_id": id} for e in history]
+    chains = Chains()
+    for event in read:
+        chains.take(event)
+    assert (chains.requests, chains.breaks()) == (2, [])
+    assert api.call("GET", "/v1/events?day=2031-03-04", who=DAVE).json == {"items": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize("who", [ALICE, BOB, CAROL, EVE, FRANK, ROBOT], ids=lambda who: who.id)
+def test_nobody_else_reads_them(who) -> None:
+    api = Api()
+    asked(api)
+    answer = api.call("GET", "/v1/events?day=2031-03-05", who=who)
+    assert (answer.status, answer.slug) == (403, "not-eligible")
+    assert "[auditors]" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("", "day"),
+        ("?day=", "day"),
+        ("?day=today", "day"),
+        ("?day=2031-02-29", "day"),
+        ("?day=20310305", "day"),
+        ("?day=1930000000", "day"),
+        ("?day=2031-03-05T12:00:00Z", "day"),
+        ("?day=%D9%A22031-03-05", "day"),
+        ("?day=2031-03-05&day=2031-03-06", "day"),
+        ("?day=2031-03-05&limit=51", "limit"),
+        ("?day=2031-03-05&cursor=MQ", "cursor"),
+        ("?day=2031-03-05&from=2031-03-05", "from"),
+    ],
+)
+def test_a_wrong_day_limit_or_cursor_is_a_422_that_names_it(query: str, field: str) -> None:
+    answer = Api().call("GET", f"/v1/events{query}", who=DAVE)
+    assert (answer.status, answer.slug, [error["field"] for error in answer.json["errors"]]) == (
+        422,
+        "invalid",
+        [field],
+    )

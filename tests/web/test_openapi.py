@@ -83,3 +83,15 @@ def test_every_address_is_described_and_nothing_else() -> None:
 def test_every_operation_has_a_name_of_its_own() -> None:
     names = [each["operationId"] for methods in document()["paths"].values() for each in methods.values()]
     assert len(set(names)) == len(names)
+
+
+def test_a_parameter_that_must_be_there_is_described_so() -> None:
+    parameters = document()["paths"]["/v1/events"]["get"]["parameters"]
+    assert {each["name"]: each["required"] for each in parameters} == {"day": True, "limit": False, "cursor": False}
+
+
+@schema.include(path="/v1/events").parametrize()
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+def test_nor_to_auditors(case: Case) -> None:
+    case.query["day"] = "2031-03-05"
+    case.call_and_validate(headers={"authorization": "Bearer dave"}, checks=CHECKS)
