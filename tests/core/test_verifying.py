@@ -63,7 +63,7 @@ def forged() -> Iterator[tuple[str, list[Line]]]:
         for change in ({"actor": "eve"}, {"details": {}}, {"prev_hash": "0" * 64}):
             if not last or "prev_hash" in change:
                 yield f"{place} {change}, with its hash", [*rest, rehashed({**line, **change})]
-        for name in set(line) - {"request_id"}:
+        for name in sorted(set(line) - {"request_id"}):
             yield f"{place} without {name}", [*rest, {key: value for key, value in line.items() if key != name}]
         if not last:
             yield f"{place} deleted", rest
