@@ -55,7 +55,7 @@ def a_hub(aws: str, table: Table) -> Hub:
         requests=table,
         bindings=lambda: bindings,
         lender=StsLender(sts, KmsSigner(session).sign),
-        revoker=IamRevoker(session, REGION),
+        revoker=IamRevoker(session, REGION, clock=lambda: 0.0),
         directories=lambda: AwsDirectories(hurried(session, REGION)),
         now=lambda: datetime.now(UTC).replace(microsecond=0),
         new_id=an_id,
