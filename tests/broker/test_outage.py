@@ -21,7 +21,7 @@ from chalicelib.core.request import SessionStatus
 from chalicelib.web.endpoints import ENDPOINTS
 from tests.builders import HOUR, NOW, SECOND
 from tests.fakes import Effect, FakeQueue
-from tests.people import ALICE, BOB, CAROL, now_in
+from tests.people import ALICE, BOB, CAROL, DAVE, now_in
 from tests.stage import Stage, an_ask
 from tests.web.api import Api
 
@@ -174,11 +174,13 @@ def test_every_address_that_needs_the_table_answers_503_and_the_emergency_200() 
         "/requests/{id}/review": {"verdict": "justified", "comment": "seen"},
         "/slack/bind": {"code": "4f2a"},
     }
+    queries = {"/events": "?day=2031-03-05"}
     answered = {
         (endpoint.method, endpoint.path): api.call(
             endpoint.method,
-            "/v1" + endpoint.path.replace("{id}", request.id),
+            "/v1" + endpoint.path.replace("{id}", request.id) + queries.get(endpoint.path, ""),
             bodies.get(endpoint.path, {}) if endpoint.method == "POST" else None,
+            who=DAVE if endpoint.path == "/events" else CAROL,
         ).status
         for endpoint in ENDPOINTS
     }
