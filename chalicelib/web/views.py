@@ -221,7 +221,6 @@ class RoleView(Out):
     @classmethod
     def of(cls, item: Requestable) -> RoleView:
         role = item.role
-        [TermsView.of(rule) for rule in item.rules]
         return cls(
             role=role.name,
             account=role.account.name,
