@@ -63,8 +63,8 @@ def heard(check: Mapping[str, str], *, unsaid: str | None, role: str, **names: s
         raise Unavailable("The broker has no AWS credentials of its own right now.") from error
     except ParamValidationError:
         raise
-    except (BotoCoreError, ResponseParserError) as error:
-        raise Unavailable("AWS STS did not answer. Whether it made a session is not known.") from error
+    except (BotoCoreError, ResponseParserError):  # the latter's text holds the answer: it may hold the credentials
+        raise Unavailable("AWS STS did not answer. Whether it made a session is not known.") from None
 
 
 def lent(answer: Answer, region: str, *, kms_request_id: str | None = None) -> Lent:

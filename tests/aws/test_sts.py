@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -285,6 +286,13 @@ class TestWire:
 
         with pytest.raises(ParamValidationError):
             StsLender(Strict(), UNSIGNED).lend(PLAN)  # type: ignore[arg-type]
+
+    def test_given_an_answer_that_breaks_off_then_the_secret_in_it_is_in_no_traceback(self, wire):
+        broken_off = b"<AssumeRoleResponse><SecretAccessKey>the-secret-key</Secr"
+        wire.answer = (200, "text/xml", broken_off)
+        with pytest.raises(Unavailable) as caught:
+            impatient(wire.server_port).lend(PLAN)
+        assert "the-secret-key" not in "".join(traceback.format_exception(caught.value))
 
 
 class TestClient:
