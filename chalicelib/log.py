@@ -25,5 +25,7 @@ class _StandardOutput(logging.StreamHandler[TextIO]):
 
 log = Logger(service="daypass", log_uncaught_exceptions=False, logger_handler=_StandardOutput())
 
-# At DEBUG, which Lambda's own log settings can switch on for all, botocore writes down bodies: tokens and secret keys.
-logging.getLogger("botocore").setLevel(logging.INFO)
+# At DEBUG, which Lambda's own log settings can switch on for all, these write down what they send and receive: botocore
+# tokens and secret keys, slack_sdk response_urls and people's texts.
+for name in ("botocore", "slack_sdk"):
+    logging.getLogger(name).setLevel(logging.INFO)
