@@ -95,8 +95,13 @@ def plan(
 
 
 def _duration(remaining: timedelta, role: Role) -> timedelta:
-    longest = min(remaining, role.max_session, LONGEST if role.via is Via.OIDC else LONGEST_CHAINED)
-    return max(timedelta(seconds=math.ceil(longest.total_seconds())), SHORTEST)
+    least = min(remaining, longest(role))
+    return max(timedelta(seconds=math.ceil(least.total_seconds())), SHORTEST)
+
+
+def longest(role: Role) -> timedelta:
+    """The longest session that STS lends of the role, whatever remains of the window."""
+    return min(role.max_session, LONGEST if role.via is Via.OIDC else LONGEST_CHAINED)
 
 
 def _token(planned: SessionPlan, provider: Provider, session_id: str, now: datetime) -> Token:

@@ -13,7 +13,7 @@ from datetime import datetime
 from chalicelib.core.catalogue import Role, Who
 from chalicelib.core.life import Expired, State
 from chalicelib.core.request import Request, StageProgress
-from chalicelib.core.session import LONGEST_CHAINED
+from chalicelib.core.session import longest
 from chalicelib.core.times import spoken
 from chalicelib.slack import blocks
 from chalicelib.slack.quotation import Json, closed, cut, escaped, quotation
@@ -156,8 +156,9 @@ def _facts(telling: Telling) -> Json:
 
 def _how_long(telling: Telling) -> list[Json]:
     request, role = telling.request, telling.role
-    longest = min(role.max_session, LONGEST_CHAINED) if role else LONGEST_CHAINED
-    sessions = f", in sessions of {spoken(longest)} at most" if request.duration > longest else ""
+    sessions = ""
+    if role and request.duration > longest(role):
+        sessions = f", in sessions of {spoken(longest(role))} at most"
     length = f"{spoken(request.duration)}{sessions}"
     if request.window:
         return [

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.core.catalogue import Who
 from chalicelib.core.life import State, Status, Window
+from chalicelib.core.provider import Via
 from chalicelib.core.request import Approval, Review, Revocation, ScopeChoice, StageProgress, Verdict
 from chalicelib.slack.blocks import APPROVE, DENY, SHORTEN
 from chalicelib.slack.messages import Rendered, Telling, alarm, reminder, rendered
@@ -42,8 +43,8 @@ NASTY = (
 
 
 def shown(**changed: Any) -> Rendered:
-    settings = {name: changed.pop(name) for name in ("ended_at", "for_requester", "loud") if name in changed}
-    return rendered(Telling(request=a_request(id=ID, **changed), now=NOW, role=PAYMENTS, **settings))
+    settings = {name: changed.pop(name) for name in ("ended_at", "for_requester", "loud", "role") if name in changed}
+    return rendered(Telling(request=a_request(id=ID, **changed), now=NOW, **{"role": PAYMENTS, **settings}))
 
 
 def parts(of: Any, kind: str) -> Iterator[dict[str, Any]]:
@@ -120,6 +121,12 @@ def test_what_is_longer_than_a_session_is_told_in_sessions() -> None:
     assert "from  2031-03-05T13:00:00Z" not in words
     assert "2 h, in sessions of 1 h at most, from" in words
     assert "2031-03-05T15:00:00Z" in words
+
+
+def test_a_role_that_is_not_chained_is_told_in_its_own_longest_sessions() -> None:
+    direct = replace(PAYMENTS, via=Via.OIDC, max_session=4 * HOUR)
+    assert "For:  4 h, from the first use on" in read(shown(duration=4 * HOUR, role=direct))
+    assert "8 h, in sessions of 4 h at most, from" in read(shown(duration=8 * HOUR, role=direct))
 
 
 STORIES: dict[State, dict[str, Any]] = {
