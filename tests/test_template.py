@@ -150,6 +150,12 @@ def test_what_announces_can_neither_lend_nor_revoke(stage: str, function: str) -
     assert {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"} <= allowed
 
 
+@pytest.mark.parametrize("function", ["Post", "Remind"])
+def test_what_tells_slack_may_read_the_token_wherever_it_is_kept(function: str) -> None:
+    added = template("prod")["Resources"][f"{function}Policy"]
+    assert {"secretsmanager:GetSecretValue", "ssm:GetParameter"} <= set(actions(added))
+
+
 def actions(part: Any) -> Iterator[str]:
     if isinstance(part, list):
         for each in part:
