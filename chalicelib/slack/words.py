@@ -118,8 +118,9 @@ def who(people: Who) -> str:
 
 def waiting(stages: Sequence[StageProgress]) -> str:
     """`1 of groups sre-leads`, quoted: the approvals that are still to come."""
-    lacking = [(stage.count - len(stage.approved_by), stage.who) for stage in stages][:_MOST_STAGES]
-    return " and ".join(f"{count} of {quoted(who(people), 500)}" for count, people in lacking if count > 0) or "nobody"
+    counts = ((stage.count - len(stage.approved_by), stage.who) for stage in stages)
+    lacking = [(count, people) for count, people in counts if count > 0][:_MOST_STAGES]
+    return " and ".join(f"{count} of {quoted(who(people), 500)}" for count, people in lacking) or "nobody"
 
 
 def terms(item: Requestable) -> str:
