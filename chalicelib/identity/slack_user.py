@@ -26,20 +26,15 @@ def not_bound(binding: Binding | None, catalogue: Catalogue, now: datetime) -> s
 
 
 def principal(binding: Binding) -> Principal:
-    """Who a bound user is. authenticated_at: of the sign-in that confirmed the binding."""
+    """Who a bound user is. authenticated_at: when a sign-in confirmed the binding."""
     return Principal(
         id=binding.principal_id,
         kind=binding.kind,
-        groups=groups(binding),
+        groups=binding.groups,
         issuer=binding.issuer,
         mfa=False,
         authenticated_at=binding.confirmed_at,
     )
-
-
-def groups(binding: Binding) -> frozenset[str]:
-    """The groups of a bound user: those of the sign-in, at most GROUPS_LAST ago."""
-    return binding.groups
 
 
 def not_them(profile: SlackProfile, user: SlackUser) -> str | None:

@@ -21,6 +21,7 @@ from slack_bolt.context import BoltContext
 
 from chalicelib.core.refusals import Invalid, Refusal, Unavailable
 from chalicelib.log import log
+from chalicelib.metrics import count_refusal
 from chalicelib.slack import buttons, commands, forms, submissions
 from chalicelib.slack.door import TOLD, Handle
 from chalicelib.slack.text import Json, cut, plain, sentence
@@ -142,6 +143,7 @@ def _tried(act: Callable[[], T]) -> T | Refusal:
         return act()
     except Refusal as refusal:
         TOLD.get().update(slug=refusal.slug, detail=refusal.detail)
+        count_refusal(refusal.slug)
         return refusal
     except Exception:
         log.exception("slack_failed", extra=TOLD.get())

@@ -11,6 +11,7 @@ from tests.people import ALICE, CAROL, DAVE, FRANK
 from tests.slack.fake_slack import Said
 from tests.slack.team import Workspace
 from tests.stage import with_rules
+from tests.watching import counted
 
 APPROVE, SHORTEN = "daypass_approve", "daypass_shorten"
 SILENT = "Slack did not answer Daypass, so nothing was done."
@@ -205,6 +206,23 @@ def test_one_line_of_the_log_tells_who_did_what_and_what_came_of_it(
         "too-long",
         200,
     )
+
+
+def test_a_refusal_in_slack_is_counted_as_at_every_door(team: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    carol = team.person(CAROL)
+    capsys.readouterr()
+    carol.types("payments-admin 9h disk full")
+    assert counted(capsys.readouterr().out) == {"Refusals slug=too-long": 1}
+
+
+def test_where_everybody_may_log_all_no_address_to_answer_at_is_written_down(
+    team: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    carol, request = team.person(CAROL), team.stage.asked(CAROL)
+    with caplog.at_level(logging.DEBUG):
+        carol.presses(APPROVE, request.id)
+    assert [name for name, _ in team.slack.calls][-1] == "response_url"
+    assert [record.getMessage() for record in caplog.records if "/commands/" in record.getMessage()] == []
 
 
 def test_bolt_is_silent_and_the_rest_of_the_log_is_not(team: Workspace, caplog: pytest.LogCaptureFixture) -> None:
