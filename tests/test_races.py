@@ -56,7 +56,8 @@ def clock_at(hub: Hub, now: datetime) -> World:
 
 
 def with_catalogue(hub: Hub, catalogue: Catalogue) -> World:
-    return replace(hub.world, catalogue=lambda: catalogue)
+    now = hub.world.now()  # one instant: midnight may not come between
+    return replace(hub.world, catalogue=lambda: catalogue, now=lambda: now)
 
 
 def hours_a_day(count: int) -> Catalogue:

@@ -16,6 +16,7 @@ from chalicelib.aws.table import Table
 from chalicelib.broker.ports import AlreadyClaimed, DayIsUsed, Requests, Stale
 from chalicelib.core.ledger import EventType
 from chalicelib.core.quotas import Charge
+from chalicelib.core.refusals import Unavailable
 from tests.builders import HOUR, NOW, a_change, a_claim, a_request, a_submission
 from tests.fakes import Effect, FakeRequests
 
@@ -206,7 +207,7 @@ def test_of_many_at_once_as_many_are_stored_as_there_is_room_for(store: Requests
 def test_the_fake_charges_what_it_stores_and_nothing_else(effect: Effect, stored: int) -> None:
     fake = FakeRequests()
     fake.fail_next(effect)
-    with pytest.raises(Exception, match="told not to answer"):
+    with pytest.raises(Unavailable, match="told not to answer"):
         submit(fake, a_charge())
     assert fake.used.total() == stored
 

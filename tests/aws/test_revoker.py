@@ -298,6 +298,7 @@ def test_the_revoker_is_assumed_by_its_own_name_for_what_the_step_needs_on_one_r
     if step != "write":
         iam.add_response("delete_role_policy", {}, own)
     act(revoker, a_cut(id="01K0000000000000000000000B"))
+    sts.assert_no_pending_responses()
     iam.assert_no_pending_responses()
 
 
@@ -309,6 +310,7 @@ def test_another_partition_has_its_own_revoker(stubbed) -> None:
     iam.add_response("put_role_policy", {})
     iam.add_response("list_role_policies", NOTHING)
     revoker.deny(a_cut(ADMIN.replace("arn:aws:", "arn:aws-cn:")))
+    sts.assert_no_pending_responses()
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,8 @@ def test_a_dry_run_says_when_a_rule_lends_by_the_start_that_is_asked_for_or_by_n
 def test_a_dry_run_says_that_the_catalogue_is_frozen_but_to_those_whom_that_does_not_stop() -> None:
     stage = Stage(catalogue=FROZEN)
     for who, wish in ((ALICE, SANDBOX), (CAROL, an_ask())):
-        assert all("The catalogue is frozen" in why for why in asking.dry_run(stage.world, who, wish).why)
+        [why] = asking.dry_run(stage.world, who, wish).why
+        assert "The catalogue is frozen" in why
     fire = an_ask(reason="payments are down for everybody", break_glass=True)
     [why] = asking.dry_run(stage.world, CAROL, fire).why
     assert "frozen" not in why

@@ -14,7 +14,7 @@ from chalicelib.broker import deciding, emergency, ending, revoking, sweeping
 from chalicelib.core.ledger import Event as Line
 from chalicelib.core.ledger import EventType, beginning, first_break
 from chalicelib.core.life import State
-from chalicelib.core.refusals import Unavailable
+from chalicelib.core.refusals import StsRefused, Unavailable
 from chalicelib.core.request import Verdict
 from chalicelib.outbox.announcing import LARGEST, TooLarge, announce, entry
 from chalicelib.outbox.batch import Delivered
@@ -48,7 +48,7 @@ def a_long_day(room: Newsroom) -> None:
     ending.cancel(stage.world, CAROL, taken_back.id)
     emergency.escalate(stage.world, CAROL, burning.id, reason=fire)
     stage.lender.refuse_next()
-    with pytest.raises(Exception, match="refuse"):
+    with pytest.raises(StsRefused):
         stage.lent(stage.request(burning.id))
     stage.lent(stage.request(burning.id))
     emergency.review(stage.world, DAVE, burning.id, verdict=Verdict.JUSTIFIED, comment=FREE_TEXTS[3])

@@ -245,7 +245,7 @@ def test_line_by_line_no_older_state_is_ever_shown_over_a_newer_one() -> None:
     assert shown == ["⏳ carol@example.com asks for payments-admin", "✅ carol@example.com may use payments-admin"]
 
 
-@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize("number", range(1, 5))
 def test_given_slack_throttles_one_call_then_it_and_all_after_it_is_tried_again_and_nothing_before(number: int) -> None:
     room = Newsroom()
     several_stories(room)
@@ -253,10 +253,10 @@ def test_given_slack_throttles_one_call_then_it_and_all_after_it_is_tried_again_
     room.workspace.fail(*[None] * (number - 1), SlackFault(retry_after=30))
     handled = room.handed(records)
     told_before = [each.ts for each in room.workspace.messages()]
-    if handled.failed is not None:
-        position = [record["dynamodb"]["SequenceNumber"] for record in records].index(handled.failed)
-        assert handled.response() == {"batchItemFailures": [{"itemIdentifier": handled.failed}]}
-        room.fed(records[position:])
+    assert handled.failed is not None
+    position = [record["dynamodb"]["SequenceNumber"] for record in records].index(handled.failed)
+    assert handled.response() == {"batchItemFailures": [{"itemIdentifier": handled.failed}]}
+    room.fed(records[position:])
     assert [each.ts for each in room.workspace.messages()][: len(told_before)] == told_before
     room.assert_all_is_told()
 
@@ -489,8 +489,9 @@ def test_where_slack_may_not_be_searched_a_crash_leaves_two_messages_rather_than
 # Two at once, which happens where a run is slower than Lambda's patience: at every call of the one the other runs.
 
 
-@pytest.mark.parametrize("number", range(1, CALLS[True] + 1))
-@pytest.mark.parametrize("updates", CALLS)
+@pytest.mark.parametrize(
+    ("updates", "number"), [(updates, n) for updates, calls in CALLS.items() for n in range(1, calls + 1)]
+)
 def test_given_another_run_comes_between_then_one_of_them_waits_and_one_message_shows_the_end(
     updates: bool, number: int
 ) -> None:
