@@ -1,7 +1,7 @@
 """Directories: IAM Identity Center's identity store, and a Lambda function that tells any fact as a group.
 
     directory         asked                                                    within
-    identity store    GetUserId, GetGroupId for each group, IsMemberInGroups   3 s; group ids are kept for an hour
+    identity store    GetUserId, GetGroupId for each group, IsMemberInGroups   5.5 s; group ids are kept for an hour
     function          Invoke with who asks, for what, and which groups count   2.5 s
 
 What was told is kept for a minute: a person who asks twice is looked up once.
@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
+from chalicelib.aws.clients import hurried_client
 from chalicelib.broker.ports import About
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import Unavailable
@@ -32,14 +32,13 @@ if TYPE_CHECKING:
 LASTS = 60.0
 GROUP_IDS_LAST = 3600.0
 PATIENCE = 3.0
-"""Seconds. Facts, ids of groups, and how long an identity store may keep one caller waiting."""
+"""Seconds. How long facts and ids of groups last; after how long no further call to an identity store is begun."""
 
 MOST_KEPT = 10_000
 _MOST_GROUPS = (
     100  # https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_IsMemberInGroups.html
 )
 _NO_SUCH = "ResourceNotFoundException"
-_HURRIED = Config(connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 1})
 
 Fact = tuple[str, str, About | None]
 MakeClient = Callable[[str, str | None], Any]
@@ -148,7 +147,8 @@ def _told(directory: Directory) -> Iterator[None]:
     else:
         return
     log.error("directory_silent", extra={"directory": directory.name, "code": code})
-    raise Unavailable(f"The directory {directory.name!r} does not tell who is in which group right now ({code}).")
+    silent_now = f"The directory {directory.name!r} does not tell who is in which group right now ({code})."
+    raise Unavailable(silent_now) from None
 
 
 def _question(
@@ -200,4 +200,4 @@ def _found(look: Callable[[], str]) -> str | None:
 
 def hurried(session: Session, region: str) -> MakeClient:
     """Makes clients that give up after 2.5 s."""
-    return lambda service, elsewhere: session.create_client(service, region_name=elsewhere or region, config=_HURRIED)
+    return lambda service, elsewhere: hurried_client(session, service, elsewhere or region)

@@ -42,7 +42,8 @@ TRIES = 40
 """Issuances of one request try again on conflict. More than ten a minute are refused, so forty tries are enough."""
 
 PATIENCE = timedelta(seconds=10)
-"""From the call's beginning to asking STS: with STS's own 11 s and a last write all ends within API Gateway's 29 s."""
+"""From the call's beginning to asking STS. With STS's own 13 s that leaves 5 for a last write before API Gateway gives
+up (29 s): where the table needs longer, the session is on the record and nobody has received it."""
 
 SIGNING = timedelta(seconds=3)
 """Of that patience, what KMS may take for a token's signature."""

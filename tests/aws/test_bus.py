@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -10,9 +11,19 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
+from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
 from chalicelib.aws.bus import MOST_BYTES, DeadLetterQueue, EventBus, Topic
+from chalicelib.aws.clients import unavailable_where_refused
 from chalicelib.core.refusals import Unavailable
 from chalicelib.outbox.ports import Bus, Entry, NotTaken, Page, Pager
 from daypass.local.embedded_aws import HUB_ACCOUNT, EmbeddedAws
@@ -182,6 +193,35 @@ def refuse(**_: Any) -> None:
     from botocore.exceptions import EndpointConnectionError
 
     raise EndpointConnectionError(endpoint_url="nowhere")
+
+
+SILENCES = [
+    NoCredentialsError(),
+    CredentialRetrievalError(provider="x", error_msg="x"),
+    ReadTimeoutError(endpoint_url="nowhere"),
+    ConnectionClosedError(endpoint_url="nowhere"),
+    ResponseParserError("not XML: CANARY"),
+    ClientError({"Error": {"Code": "SignatureDoesNotMatch", "Message": "CANARY"}}, "Publish"),
+]
+
+
+@pytest.mark.parametrize("silence", SILENCES, ids=lambda silence: type(silence).__name__)
+def test_whatever_keeps_aws_from_taking_it_is_no_for_now_and_told_without_its_words(silence: Exception) -> None:
+    def silent(**_: Any) -> None:
+        raise silence
+
+    session = Session()
+    session.set_credentials("a", "b")
+    topic = Topic(session, REGION, f"arn:aws:sns:{REGION}:{HUB_ACCOUNT}:pages")
+    topic._client.meta.events.register("before-send.*.*", silent)
+    with pytest.raises(Unavailable) as told:
+        topic.publish(Page(subject="s", text="t", attributes={}))
+    assert "CANARY" not in "".join(traceback.format_exception(told.value))
+
+
+def test_a_call_that_botocore_finds_wrong_is_a_bug() -> None:
+    with pytest.raises(ParamValidationError), unavailable_where_refused("SNS"):
+        raise ParamValidationError(report="…")
 
 
 @pytest.mark.parametrize("name", ["fake", "SNS"])

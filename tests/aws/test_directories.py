@@ -13,7 +13,7 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from chalicelib.aws import directories
+from chalicelib.aws import clients
 from chalicelib.aws.directories import AwsDirectories, hurried
 from chalicelib.broker.ports import About
 from chalicelib.core.principal import Kind
@@ -216,7 +216,7 @@ def test_given_nobody_listening_then_it_is_silence() -> None:
     session = botocore.session.Session()
     session.set_credentials("AKIAEXAMPLE", "secret")
     make: Callable[..., Any] = lambda service, region: session.create_client(  # noqa: E731
-        service, "us-east-1", endpoint_url=nobody, config=directories._HURRIED
+        service, "us-east-1", endpoint_url=nobody, config=clients._HURRIED
     )
     with pytest.raises(Unavailable, match="no-answer"):
         AwsDirectories(make).groups(HOOK, groups("sre@hook"), ALICE, None)
