@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
-from chalicelib.broker.ports import Bindings, Directories, World
+from chalicelib.broker.ports import Directories, World
 from chalicelib.catalogue_source import CatalogueSource
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.catalogue_file import read_catalogue
@@ -35,6 +35,7 @@ from chalicelib.web.gate import Gate
 from chalicelib.web.routes import Inside, View
 
 if TYPE_CHECKING:
+    from chalicelib.aws.bindings import Bindings as StoredBindings
     from chalicelib.aws.bus import DeadLetterQueue, EventBus, Topic
     from chalicelib.aws.messages import MessagesTable
     from chalicelib.aws.queue import SqsQueue
@@ -109,7 +110,7 @@ def _directories() -> Directories:
 
 
 @cache
-def _bindings() -> Bindings:
+def _bindings() -> StoredBindings:
     from chalicelib.aws.bindings import Bindings as Stored
 
     return Stored(_table())
@@ -289,15 +290,9 @@ def _desk(slack: Slack) -> Desk:
         now=_now,
         messages=_messages(),
         slack=slack,
-        people=_slack_users,
+        people=_bindings().users_of,
         not_told=_not_told,
     )
-
-
-def _slack_users(principal_ids: Collection[str]) -> Mapping[str, str]:
-    from chalicelib.aws.bindings import Bindings as Stored
-
-    return Stored(_table()).users_of(principal_ids)
 
 
 def _not_told(message: Message, code: str) -> None:

@@ -113,13 +113,17 @@ class Bindings:
 
     @answering()
     def users_of(self, principal_ids: Collection[str]) -> Mapping[str, str]:
-        """The Slack user of each principal that bound one, and in one team only: a bot is of one, not known which."""
+        """The Slack user of each principal that bound one, and in one team only: a bot is of one, not known which.
+
+        Who is somebody else's user by now is nobody's here.
+        """
         found = {id: self._bound_by(id) for id in principal_ids}
         return {id: users[0] for id, users in found.items() if len(users) == 1}
 
     def _bound_by(self, principal_id: str) -> list[str]:
         bound = self._bound.query(f"principal#{principal_id}", Item.sk.startswith("slack#"), consistent_read=True)
-        return [item.user for item in bound]
+        users = [SlackUser(item.sk.removeprefix("slack#"), item.user) for item in bound]
+        return [user.id for user in users if (now := self.bound(user)[0]) and now.principal_id == principal_id]
 
     def offer(self, code_digest: str, offer: Offer) -> None:
         self._table.transact([Write(self._codes.of(code_digest, offer), Item.pk.does_not_exist())])

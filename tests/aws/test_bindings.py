@@ -156,3 +156,22 @@ def test_a_user_who_is_somebody_elses_by_now_stays_theirs(store: Bindings) -> No
     assert store.bind(offered(store, moved.user), moved) is None
     assert store.bound(first.user) == (theirs, None)
     assert store.bound(moved.user) == (moved, None)
+
+
+def test_a_principal_is_told_where_they_are_bound_in_one_team(table: Any) -> None:
+    store = StoredBindings(table)
+    carol, dave = a_binding(), a_binding()
+    for binding in (carol, dave, replace(dave, user=a_user("T2"))):
+        store.bind(offered(store, binding.user), binding)
+    assert store.users_of([carol.principal_id, dave.principal_id, "nobody@example.com"]) == {
+        carol.principal_id: carol.user.id
+    }
+
+
+def test_given_a_user_became_somebody_elses_then_nothing_of_the_first_is_told_there(table: Any) -> None:
+    store = StoredBindings(table)
+    carol = a_binding()
+    dave = a_binding(user=carol.user)
+    for binding in (carol, dave):
+        store.bind(offered(store, binding.user), binding)
+    assert store.users_of([carol.principal_id, dave.principal_id]) == {dave.principal_id: carol.user.id}
