@@ -116,7 +116,7 @@ def _settled(world: World, queue: EmergencyQueue, message: Sealed) -> Outcome:
         except Stale:
             continue
         return Outcome.WRITTEN
-    raise Unavailable("Too many things happened to this request at once.")
+    return Outcome.UNSETTLED
 
 
 def _is_there(world: World, entry: Entry, known: Known | None) -> bool:

@@ -22,7 +22,7 @@ def known(world: World, principal: Principal, about: About | None = None) -> Pri
         try:
             told = world.directories().groups(catalogue.directories[name], wanted, principal, about)
         except Unavailable:
-            unknown |= wanted
+            groups, unknown = groups - wanted, unknown | wanted
         else:
             groups = groups - wanted | told & wanted
             unknown -= wanted

@@ -81,6 +81,14 @@ def test_a_silent_directory_lets_nobody_in_by_its_groups() -> None:
     ]
 
 
+def test_a_silent_directory_is_no_way_in_by_what_was_known_of_somebody_before() -> None:
+    stage = a_stage(READS)
+    stage.directories.silent.add("hook")
+    before = replace(CAROL, groups=CAROL.groups | {"oncall@hook"})
+    with pytest.raises(NotEligible):
+        stage.asked(before, EXPORT)
+
+
 def test_a_silent_directory_takes_away_nothing_that_does_not_hang_on_it() -> None:
     stage = a_stage(READS)
     stage.directories.silent.add("hook")

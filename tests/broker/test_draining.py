@@ -14,7 +14,7 @@ import pytest
 
 from chalicelib.broker import emergency, ending, lending, revoking, sweeping
 from chalicelib.broker.draining import SETTLES, WITHIN, Drained, Outcome, drain
-from chalicelib.broker.ports import World
+from chalicelib.broker.ports import Stale, World
 from chalicelib.core.catalogue import Quotas
 from chalicelib.core.refusals import NotFound, QuotaUsed, ReviewOverdue, StsRefused, TooManyOpen, Unavailable
 from chalicelib.core.request import SessionStatus, Verdict
@@ -188,6 +188,21 @@ def test_a_beginning_whose_call_may_still_be_going_on_waits_with_all_that_follow
     stage.pass_time(SECOND)
     assert outcomes(stage.world) == [Outcome.WRITTEN] * 2 + [Outcome.UNSETTLED]
     assert stage.types(only(stage)) == ISSUED
+
+
+def test_a_message_that_others_come_before_again_and_again_holds_back_no_other_request() -> None:
+    stage, queue = lent()
+    broken(stage, replace(CAROL, id="cora@example.com"))
+    back(stage)
+    restore, outpaced = stage.requests.restore, queue.entries[0].request.id
+
+    def restored(change: Any, **rest: Any) -> None:
+        if change.after.id == outpaced:
+            raise Stale
+        restore(change, **rest)
+
+    stage.requests.restore = restored  # type: ignore[method-assign]
+    assert outcomes(stage.world) == [Outcome.UNSETTLED, Outcome.WRITTEN, Outcome.WRITTEN]
 
 
 def test_an_outcome_waits_for_nothing() -> None:
