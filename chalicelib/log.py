@@ -26,6 +26,6 @@ class _StandardOutput(logging.StreamHandler[TextIO]):
 log = Logger(service="daypass", log_uncaught_exceptions=False, logger_handler=_StandardOutput())
 
 # At DEBUG, which Lambda's own log settings can switch on for all, these write down what they send and receive: botocore
-# tokens and secret keys, slack_sdk response_urls and people's texts.
-for name in ("botocore", "slack_sdk"):
+# tokens and secret keys, slack_sdk response_urls, all of them people's texts, and pynamodb the salts that hide those.
+for name in ("botocore", "pynamodb", "slack_sdk"):
     logging.getLogger(name).setLevel(logging.INFO)
