@@ -16,6 +16,7 @@ CLOCKS = timedelta(minutes=5)
 A_CALL = timedelta(minutes=1)
 """From a session's `session.issuing` to STS's answer it is no longer; after that it reads as failed."""
 
+_OF_SESSIONS = (EventType.SESSION_ISSUING, EventType.SESSION_ISSUED, EventType.SESSION_FAILED)
 _NO_ANSWER = "no-answer"
 _ANSWER = ("access_key_id", "assumed_role_id", "sts_request_id")
 
@@ -73,10 +74,12 @@ def _in_time(known: Known, issued_at: datetime | None) -> bool:
 def read_events(events: Iterable[Mapping[str, Any]]) -> Record:
     """The sessions in exported events: as in a request's history, each with its `request_id`. Others are passed over.
 
-    Raises ValueError for an event of a session that lacks what Daypass always writes.
+    In whatever order: days may have been exported, joined and sorted by others. Raises ValueError for an event of a
+    session that lacks what Daypass always writes.
     """
     sessions: dict[str, Known] = {}
-    for number, event in enumerate(events, start=1):
+    told = [(number, event) for number, event in enumerate(events, start=1) if event.get("type") in _OF_SESSIONS]
+    for number, event in sorted(told, key=lambda each: each[1]["type"] != EventType.SESSION_ISSUING):
         try:
             _read(sessions, event)
         except (KeyError, TypeError, ValueError):
@@ -85,12 +88,9 @@ def read_events(events: Iterable[Mapping[str, Any]]) -> Record:
 
 
 def _read(sessions: dict[str, Known], event: Mapping[str, Any]) -> None:
-    kind = event.get("type")
-    if kind not in (EventType.SESSION_ISSUING, EventType.SESSION_ISSUED, EventType.SESSION_FAILED):
-        return
     details = event["details"]
     id = _text(details["session"])
-    if kind == EventType.SESSION_ISSUING:
+    if event["type"] == EventType.SESSION_ISSUING:
         sessions[id] = Known(
             request_id=_text(event["request_id"]),
             session_name=_text(details["session_name"]),

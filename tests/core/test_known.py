@@ -1,6 +1,7 @@
 """Daypass's own sessions, as its exported events tell them."""
 
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 
@@ -41,6 +42,16 @@ def test_a_session_is_what_its_events_say_together() -> None:
     assert record.by_key("ASIA1") == record.by_call("r-1") == record.by_identity("AROA1:01KS1-carol", NOON) == whole
     assert record.by_key(None) is record.by_call(None) is record.by_identity(None, NOON) is None
     assert record.by_key("ASIA2") is record.by_call("r-2") is record.by_identity("AROA2:x", NOON) is None
+
+
+def test_the_order_in_which_events_come_changes_nothing() -> None:
+    refused = [
+        event("session.issuing", "01KS2", session_name="01KS2-carol", role_arn=ADMIN),
+        event("session.failed", "01KS2", code="AccessDenied"),
+    ]
+    told = {known.session_name: known for known in read_events([ISSUING, ISSUED, *refused]).sessions}
+    for events in permutations([ISSUING, ISSUED, *refused]):
+        assert {known.session_name: known for known in read_events(events).sessions} == told
 
 
 @pytest.mark.parametrize(
