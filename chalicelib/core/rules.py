@@ -90,7 +90,8 @@ class Emergency:
 def emergency(catalogue: Catalogue, principal: Principal, terms: Terms) -> Emergency:
     """The way in for an emergency: of several the longest decides (of equals the first by name); all reviewers count.
 
-    Deny rules hold; approvals and the rule's own ticket and `who` do not. Raises what `decide` raises.
+    Deny rules hold, by the groups that the principal comes with: nobody asks a directory in an emergency. Approvals and
+    the rule's own ticket and `who` do not. Raises what `decide` raises.
     """
     ways = glasses(catalogue, principal, terms.role)
     if not ways:

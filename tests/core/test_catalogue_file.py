@@ -819,6 +819,13 @@ def test_who_is_told_is_read_as_it_is_written():
     assert robot.notify == Notify()
 
 
+def test_where_only_extensions_wait_for_approval_their_approvers_may_be_reminded():
+    extensions = 'extensions = { max = 2, approvals = [{ count = 1, from = { groups = ["sre-leads"] } }] }'
+    reminded = 'notify = { slack = ["#sre"], remind_after = "30m" }'
+    robot = read(changed('roles = ["reader@*"]', f'roles = ["reader@*"]\n{extensions}\n{reminded}')).rules[1]
+    assert robot.notify.remind_after == timedelta(minutes=30)
+
+
 @pytest.mark.parametrize("freeze", ["true", "false"])
 def test_freeze_stands_at_the_top(freeze):
     assert read(f"freeze = {freeze}\n{GOOD}").frozen is (freeze == "true")

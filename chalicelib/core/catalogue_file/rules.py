@@ -112,7 +112,8 @@ def _per_day(shape: RuleShape, place: str, longest: timedelta, say: Say) -> time
 def _notify(shape: RuleShape, place: str, say: Say) -> Notify:
     if shape.notify is None:
         return Notify()
-    if shape.notify.remind_after is not None and not shape.approvals:
+    due = shape.approvals or (shape.extensions and shape.extensions.approvals)
+    if shape.notify.remind_after is not None and not due:
         say(f"{place}.notify.remind_after", "there is nobody to remind: no approval is due")
     return read_notify(shape.notify, f"{place}.notify", say)
 
