@@ -86,9 +86,8 @@ class Slack(Protocol):
 class WebApi:
     """`Slack` by slack_sdk. A call ends within 5 s, `find` within 11 of them.
 
-    token: the bot's; asked for once, and once more after Slack did not take it.
-
-    Nothing is tried again here: whoever calls has the time for it, or has not.
+    token: the bot's; asked for once, and once more where Slack does not take it. With another one the call is made
+    again. Nothing else is tried again here: whoever calls has the time for it, or has not.
     """
 
     def __init__(self, token: Callable[[], str], base_url: str = SLACK) -> None:
@@ -158,9 +157,14 @@ class WebApi:
         try:
             return _answer(getattr(self._client, method), **given)
         except SaidNo as no:
-            if no.code in _OF_THE_TOKEN:
-                self.__dict__.pop("_client", None)  # it may have been replaced since: the next call asks for it anew
-            raise
+            if no.code not in _OF_THE_TOKEN or not self._has_another_token():
+                raise
+        return _answer(getattr(self._client, method), **given)
+
+    def _has_another_token(self) -> bool:
+        """Whether the token was replaced since; from now on it is the one that is kept now."""
+        refused: WebClient = self.__dict__.pop("_client")
+        return self._client.token != refused.token
 
 
 def _answer(method: Callable[..., SlackResponse], **given: Any) -> dict[str, Any]:

@@ -201,12 +201,21 @@ def test_the_token_is_asked_for_once_and_told_to_nobody(workspace: Workspace, ca
 
 
 @pytest.mark.parametrize("code", ["invalid_auth", "token_revoked", "token_expired", "not_authed", "account_inactive"])
-def test_a_token_that_slack_does_not_take_is_asked_for_anew(workspace: Workspace, code: str) -> None:
+def test_given_the_token_was_replaced_then_nothing_is_lost(workspace: Workspace, code: str) -> None:
     tokens = iter(["xoxb-before", BOT_TOKEN])
     with serving(workspace) as url:
-        slack = WebApi(lambda: next(tokens), url)
         workspace.fail(Fault(error=code))
-        with pytest.raises(SaidNo, match=code):
-            slack.post(PLACE, a_message(), "01K")
-        slack.post(PLACE, a_message(), "01K")
+        posted = WebApi(lambda: next(tokens), url).post(PLACE, a_message(), "01K")
+    assert posted.channel == CHANNEL
     assert len(workspace.said) == 1
+
+
+def test_given_the_other_token_is_no_good_either_then_that_is_a_no_and_tried_once_more_only(
+    workspace: Workspace,
+) -> None:
+    tokens = iter(["xoxb-before", "xoxb-wrong"])
+    with serving(workspace) as url:
+        workspace.fail(Fault(error="token_revoked"), Fault(error="invalid_auth"))
+        with pytest.raises(SaidNo, match="invalid_auth"):
+            WebApi(lambda: next(tokens), url).post(PLACE, a_message(), "01K")
+    assert workspace.said == []
