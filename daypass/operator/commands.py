@@ -21,6 +21,8 @@ from daypass.operator.checking import Checked, checked
 from daypass.showing import plain
 
 if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
     from daypass.operator.publishing import Published
 
 File = Annotated[Path, typer.Argument(metavar="CATALOGUE", help="The catalogue's TOML file.")]
@@ -121,8 +123,16 @@ def _published(read: Callable[[], Catalogue], to: str, now: datetime) -> tuple[P
         return provider, publishing.publish(provider, place(to), lambda region: kms("kms", region), now)
     except CatalogueMistakes as wrong:
         raise _stopped(*(str(mistake) for mistake in wrong.mistakes)) from None
-    except (NotOurs, CannotSign, BotoCoreError, ClientError, OSError) as error:
+    except ClientError as error:
+        raise _stopped(in_aws_words(error)) from None
+    except (NotOurs, CannotSign, BotoCoreError, OSError) as error:
         raise _stopped(str(error)) from None
+
+
+def in_aws_words(error: ClientError) -> str:
+    """AWS's sentence. Where it found a signature wrong, that repeats the request, with the session token in it."""
+    said = str(error)
+    return said.partition(" operation:")[0] if "Signature" in error.response["Error"]["Code"] else said
 
 
 def _read(path: Path, hub_account: str, partition: str, local: bool) -> Catalogue:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.core.times import stamp
 from daypass import commands
 from daypass.local import example
 from daypass.local.embedded_aws import HUB_ACCOUNT
+from daypass.operator.commands import in_aws_words
 from daypass.operator.documents import JWKS
 from tests.stage import EXAMPLE
 
@@ -168,6 +170,12 @@ class TestPublish:
         assert code == 1
         assert err.startswith("daypass: An error occurred (NotFoundException) when calling the GetPublicKey operation")
         assert not (tmp_path / "web").exists()
+
+    @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidSignatureException"])
+    def test_aws_is_not_quoted_where_it_repeats_what_was_signed(self, code):
+        said = "The Canonical String should have been 'x-amz-security-token:CANARY'"
+        told = in_aws_words(ClientError({"Error": {"Code": code, "Message": said}}, "PutObject"))
+        assert told == f"An error occurred ({code}) when calling the PutObject"
 
     def test_without_a_provider_there_is_nothing_to_publish(self, run, catalogue, tmp_path):
         provider = EXAMPLE[EXAMPLE.index("[provider]") : EXAMPLE.index("[accounts.sandbox]")]
