@@ -9,7 +9,7 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, Rate
 
-from chalicelib import wiring
+from chalicelib import outbox_wiring, wiring
 from chalicelib.web.gate import Door
 from chalicelib.web.routes import mount, mount_open, mount_raw
 
@@ -30,17 +30,17 @@ def sweep(event: CloudWatchEvent) -> None:
 
 @app.schedule(Rate(5, unit=Rate.MINUTES), description="Reminds in Slack of what waits for long")
 def remind(event: CloudWatchEvent) -> None:
-    wiring.remind()
+    outbox_wiring.remind()
 
 
 @app.on_dynamodb_record(STREAM, batch_size=100, starting_position="TRIM_HORIZON")
 def announce(event: DynamoDBEvent) -> dict[str, Any]:
-    return wiring.announce(event.to_dict()["Records"])
+    return outbox_wiring.announce(event.to_dict()["Records"])
 
 
 @app.on_dynamodb_record(STREAM, batch_size=25, starting_position="TRIM_HORIZON")
 def post(event: DynamoDBEvent) -> dict[str, Any]:
-    return wiring.post(event.to_dict()["Records"])
+    return outbox_wiring.post(event.to_dict()["Records"])
 
 
 gc.freeze()

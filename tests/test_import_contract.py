@@ -42,6 +42,8 @@ def test_the_arrows_hold(copied):
         ("chalicelib/outbox/batch.py", "from chalicelib.aws import stream"),
         ("chalicelib/slack/blocks.py", "from chalicelib.outbox import batch"),
         ("chalicelib/web/problems.py", "from chalicelib import wiring"),
+        ("chalicelib/outbox/posting.py", "from chalicelib import outbox_wiring"),
+        ("chalicelib/wiring.py", "from chalicelib import outbox_wiring"),
         ("chalicelib/web/problems.py", "import boto3"),
         ("chalicelib/web/problems.py", "from chalicelib.slack import text"),
         ("chalicelib/slack/text.py", "from chalicelib.web import problems"),

@@ -27,8 +27,8 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} & installed))
 OUTBOX = """
 import sys
 import app
-outbox = ("chalicelib.outbox", "chalicelib.slack", "chalicelib.aws.bus")
-print(*(name for name in sys.modules if name.startswith(outbox)))
+outbox = ("chalicelib.outbox.", "chalicelib.slack.", "chalicelib.aws.bus.")
+print(*(name for name in sys.modules if f"{name}.".startswith(outbox)))
 """
 
 

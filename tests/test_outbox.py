@@ -16,7 +16,7 @@ import pytest
 from chalice.app import DynamoDBEvent
 
 import app as deployed
-from chalicelib import wiring
+from chalicelib import outbox_wiring, wiring
 from chalicelib.broker import deciding, emergency
 from chalicelib.broker.ports import World
 from chalicelib.core.request import Verdict
@@ -98,7 +98,7 @@ def test_the_handlers_announce_page_and_post_what_a_real_stream_tells(
     with caplog.at_level(logging.INFO, logger="daypass"):
         for _ in range(2):  # the second time changes nothing
             assert deployed.announce(event, LAMBDA) == {"batchItemFailures": []}
-            assert wiring.post(event["Records"], FakeSlack(workspace)) == {"batchItemFailures": []}
+            assert outbox_wiring.post(event["Records"], FakeSlack(workspace)) == {"batchItemFailures": []}
     assert sorted(each.metadata["event_payload"]["id"] for each in workspace.messages() if each.metadata) == sorted(
         [approved, fire]
     )
@@ -123,7 +123,7 @@ def test_given_slack_fails_then_the_answer_names_the_record(outbox: Hub, embedde
     event = an_event(streamed(embedded_aws, outbox.table))
     lines = [r for r in event["Records"] if r["dynamodb"]["NewImage"]["kind"]["S"] == "event"]
     workspace = Workspace(faults=[Fault(retry_after=5)])
-    answer = wiring.post(event["Records"], FakeSlack(workspace))
+    answer = outbox_wiring.post(event["Records"], FakeSlack(workspace))
     assert answer == {"batchItemFailures": [{"itemIdentifier": lines[0]["dynamodb"]["SequenceNumber"]}]}
 
 
@@ -137,13 +137,13 @@ def test_a_poisoned_record_is_buried_and_told(
     assert deployed.announce(event, LAMBDA) == {"batchItemFailures": []}
     [line] = [line for line in caplog.records if line.message == "announcement_buried"]
     assert vars(line)["sequence_number"] == poisoned["dynamodb"]["SequenceNumber"]
-    [letter] = clients("sqs").receive_message(QueueUrl=wiring._settings().dead_letters)["Messages"]
+    [letter] = clients("sqs").receive_message(QueueUrl=wiring.environment().dead_letters)["Messages"]
     assert json.loads(letter["Body"])["keys"] == poisoned["dynamodb"]["Keys"]
 
 
 def test_the_token_comes_from_the_secret_that_is_named(outbox: Hub) -> None:
     workspace = Workspace()
-    slack = wiring.web_slack()
+    slack = outbox_wiring.web_slack()
     assert isinstance(slack, WebApi)
     with serving(workspace) as url:
         ours = WebApi(slack._token, url)
@@ -180,7 +180,7 @@ def test_what_slack_will_not_tell_is_one_line(
 ) -> None:
     approved, fire = stories(outbox.world)
     event = an_event(streamed(embedded_aws, outbox.table))
-    wiring.post(event["Records"], FakeSlack(Workspace(channels={})))
+    outbox_wiring.post(event["Records"], FakeSlack(Workspace(channels={})))
     told = [vars(line) for line in caplog.records if line.message == "slack_not_told"]
     assert [(line["id"], line["place"], line["error"]) for line in told] == [
         (approved, "#sre-approvals", "channel_not_found"),

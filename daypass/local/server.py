@@ -21,7 +21,7 @@ from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, CustomLocalChalice, LocalChalice, LocalDevServer, ThreadedHTTPServer
 
-from chalicelib import wiring
+from chalicelib import outbox_wiring, wiring
 from chalicelib.aws.table import Table, create
 from chalicelib.core.catalogue_file import read_catalogue
 from chalicelib.log import log
@@ -156,10 +156,10 @@ def _provider_documents(stage: Stage) -> Mapping[str, bytes]:
 def _readers(say: Say) -> Mapping[str, Reader]:
     """The stream's readers, as the app has them; without a Slack token its messages go to the terminal."""
     app = sys.modules["app"]
-    slack = wiring.web_slack() or TerminalSlack(say)
+    slack = outbox_wiring.web_slack() or TerminalSlack(say)
     return {
         "announce": lambda records: app.announce({"Records": list(records)}, None),
-        "post": lambda records: wiring.post(records, slack),
+        "post": lambda records: outbox_wiring.post(records, slack),
     }
 
 
