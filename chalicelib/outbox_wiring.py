@@ -6,6 +6,7 @@ What it needs is imported where it runs: a request's path never pays for it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -47,13 +48,12 @@ def post(records: Records, slack: Slack | None = None) -> dict[str, Any]:
     return _handled("posted", records, {"slack": partial(posting.post, desk=_desk(told))} if told else {})
 
 
-def remind() -> None:
-    """One run of the reminders, told in one line."""
+def remind(slack: Slack | None = None) -> None:
+    """One run of the reminders, told in one line. slack: instead of the one that the settings name."""
     from chalicelib.outbox import reminding
 
-    if slack := web_slack():
-        reminded = reminding.remind(_desk(slack))
-        log.info("reminded", extra={"posted": reminded.posted, "failed": reminded.failed})
+    if told := slack or web_slack():
+        log.info("reminded", extra=asdict(reminding.remind(_desk(told))))
 
 
 @cache

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.broker.seeing import as_shown
-from chalicelib.core.catalogue import Catalogue, Who
+from chalicelib.core.catalogue import Catalogue, Notify, Who
 from chalicelib.core.life import State, Status
 from chalicelib.core.request import Request
 
@@ -43,13 +43,14 @@ def audience(catalogue: Catalogue, request: Request, now: datetime) -> Audience:
     )
 
 
-def reminder_due(catalogue: Catalogue, request: Request, now: datetime) -> bool:
-    """Whether the request waits for longer than its rule lets it before those who may approve it are reminded."""
+def overdue(catalogue: Catalogue, request: Request, now: datetime) -> Notify | None:
+    """What its rule says of requests that wait for longer than it likes; None where this one does not."""
     if request.state(now) is not State.PENDING:
-        return False
+        return None
     rule = catalogue.rule(as_shown(catalogue, request, now).rule)
-    after = rule.notify.remind_after if rule else None
-    return after is not None and now >= request.created_at + after
+    if rule is None or rule.notify.remind_after is None or now < request.created_at + rule.notify.remind_after:
+        return None
+    return rule.notify
 
 
 def _asked(request: Request, now: datetime) -> tuple[str, ...]:

@@ -114,12 +114,14 @@ class Notify:
     """Who hears in Slack of what a rule decides.
 
     slack: channels, by `#name` or id. direct: in person, those whom the rule names by id, and the requester once
-    somebody answered. remind_after: how long a request may wait before those who may approve it are reminded, once.
+    somebody answered. remind_after: how long a request may wait before those who may approve it are reminded, once,
+    and it is told to the channels of escalate_to too.
     """
 
     slack: tuple[str, ...] = ()
     direct: bool = False
     remind_after: timedelta | None = None
+    escalate_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

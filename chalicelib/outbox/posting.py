@@ -108,12 +108,15 @@ def _wanted(desk: Desk, request: Request) -> Iterator[tuple[str, bool]]:
         yield from ((users[id], id == hears.answered) for id in persons if id in users)
 
 
-def bring_up_to_date(desk: Desk, request: Request, message: Message) -> None:
-    """Have the place show the request as it is. Raises Unavailable where that is to be tried again."""
+def bring_up_to_date(desk: Desk, request: Request, message: Message) -> Message:
+    """Have the place show the request as it is. Returns what is known of the message then: no `ts` where Slack said no.
+
+    Raises Unavailable where that is to be tried again.
+    """
     telling = told(desk, request, message)
     says = rendered(telling)
     if message.shows == _digest(says):
-        return
+        return message
     taken = take(desk, message)
     released = replace(taken, taken_at=None, unsure_since=message.unsure_since)
     try:
@@ -123,15 +126,14 @@ def bring_up_to_date(desk: Desk, request: Request, message: Message) -> None:
             gone = put(desk, replace(released, channel=None, ts=None, shows=None))
             return bring_up_to_date(desk, request, gone)
         desk.not_told(message, no.code)
-        put(desk, released)
+        return put(desk, released)
     except Throttled as throttled:
         put(desk, released)
         raise Unavailable(str(throttled), throttled.after) from None
     except Silent as silent:
         raise Unavailable(str(silent)) from None
-    else:
-        where = replace(taken, taken_at=None, unsure_since=None, channel=posted.channel, ts=posted.ts)
-        put(desk, replace(where, version=request.version, shows=_digest(says), loud=telling.loud))
+    where = replace(taken, taken_at=None, unsure_since=None, channel=posted.channel, ts=posted.ts)
+    return put(desk, replace(where, version=request.version, shows=_digest(says), loud=telling.loud))
 
 
 def _digest(says: Rendered) -> str:

@@ -25,12 +25,13 @@ from chalicelib import outbox_wiring, wiring
 from chalicelib.aws.table import Table, create
 from chalicelib.core.catalogue_file import read_catalogue
 from chalicelib.log import log
+from chalicelib.slack.posting import Slack
 from daypass.local import example, issuers
 from daypass.local.embedded_aws import HOST, HUB_ACCOUNT, CannotStart, EmbeddedAws
 from daypass.local.folder import Folder, Stage, write_private
 from daypass.local.news import told
 from daypass.local.pump import Reader, pumping
-from daypass.local.sweeper import sweeping
+from daypass.local.schedule import repeating
 from daypass.local.terminal_slack import TerminalSlack
 from daypass.operator.documents import documents as provider_documents
 from daypass.operator.keys import public_key
@@ -70,7 +71,12 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
             try:
                 _await_health(stage)
-                with told(say), sweeping(wiring.sweep), pumping(aws.url, _readers(say), _stumbled):
+                slack = outbox_wiring.web_slack() or TerminalSlack(say)
+                with (
+                    told(say),
+                    repeating(wiring.sweep, lambda: outbox_wiring.remind(slack)),
+                    pumping(aws.url, _readers(slack), _stumbled),
+                ):
                     yield stage
             finally:
                 server.shutdown()
@@ -153,10 +159,9 @@ def _provider_documents(stage: Stage) -> Mapping[str, bytes]:
     return issuers.mirrored(provider_documents(provider, public, {}, datetime.now(UTC)))
 
 
-def _readers(say: Say) -> Mapping[str, Reader]:
+def _readers(slack: Slack) -> Mapping[str, Reader]:
     """The stream's readers, as the app has them; without a Slack token its messages go to the terminal."""
     app = sys.modules["app"]
-    slack = outbox_wiring.web_slack() or TerminalSlack(say)
     return {
         "announce": lambda records: app.announce({"Records": list(records)}, None),
         "post": lambda records: outbox_wiring.post(records, slack),

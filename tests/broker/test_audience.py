@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.broker import deciding, emergency, ending
-from chalicelib.broker.audience import Audience, audience, reminder_due
+from chalicelib.broker.audience import Audience, audience, overdue
 from chalicelib.core.catalogue import Notify, Who
 from chalicelib.core.catalogue import Stage as Approvals
 from chalicelib.core.request import Request
@@ -102,10 +102,10 @@ def test_a_reminder_is_due_after_so_long_and_only_while_it_waits() -> None:
     stage = Stage(catalogue=with_rules((SRE, {"notify": Notify(slack=("#sre",), remind_after=after)})))
     waiting, answered = stage.asked(CAROL), stage.approved(CAROL)
     stage.pass_time(after - SECOND)
-    assert not reminder_due(stage.catalogue, waiting, stage.now)
+    assert overdue(stage.catalogue, waiting, stage.now) is None
     stage.pass_time(SECOND)
-    assert reminder_due(stage.catalogue, waiting, stage.now)
-    assert not reminder_due(stage.catalogue, answered, stage.now)
-    assert not reminder_due(CATALOGUE, waiting, stage.now)
+    assert overdue(stage.catalogue, waiting, stage.now) == Notify(slack=("#sre",), remind_after=after)
+    assert overdue(stage.catalogue, answered, stage.now) is None
+    assert overdue(CATALOGUE, waiting, stage.now) is None
     stage.pass_time(9 * HOUR)
-    assert not reminder_due(stage.catalogue, waiting, stage.now)
+    assert overdue(stage.catalogue, waiting, stage.now) is None

@@ -484,6 +484,9 @@ BROKEN: list[tuple[str, str, str, str]] = [
             ('slack = ["#sre"], remind_after = "10s"', ".remind_after", "between 1 min and 8 h"),
             ('slack = ["#sre"], remind_after = "9h"', ".remind_after", "between 1 min and 8 h"),
             ('slack = ["#sre"], remind_after = "soon"', ".remind_after", "not a length"),
+            ('slack = ["#sre"], escalate_to = ["#managers"]', ".escalate_to", "does not say when"),
+            ('slack = ["#sre"], remind_after = "1h", escalate_to = ["#sre"]', ".escalate_to[0]", "named twice"),
+            ('slack = ["#sre"], remind_after = "1h", escalate_to = ["sre"]', ".escalate_to[0]", "neither a channel"),
             ('slack = ["#sre"], email = true', ".email", "not a key"),
         )
     ),
@@ -497,6 +500,12 @@ BROKEN: list[tuple[str, str, str, str]] = [
         'review_within = "24h"',
         'review_within = "24h", notify = { slack = ["#x"], remind_after = "1h" }',
         f"{SRE}.break_glass.notify.remind_after",
+        "waits for nobody",
+    ),
+    (
+        'review_within = "24h"',
+        'review_within = "24h", notify = { slack = ["#x"], escalate_to = ["#y"] }',
+        f"{SRE}.break_glass.notify.escalate_to",
         "waits for nobody",
     ),
     (
@@ -807,12 +816,16 @@ def test_a_rule_without_approvals_may_lend_so_much_a_day(given, hours):
 
 
 def test_who_is_told_is_read_as_it_is_written():
-    told = 'notify = { slack = ["#sre-approvals", "C0123456789", "#дежурные"], direct = true, remind_after = "30m" }'
+    later = 'remind_after = "30m", escalate_to = ["#managers"]'
+    told = f'notify = {{ slack = ["#sre-approvals", "C0123456789", "#дежурные"], direct = true, {later} }}'
     burning = 'review_within = "24h", notify = { slack = ["#incidents"] }'
     text = changed('roles = ["payments-*"]', f'roles = ["payments-*"]\n{told}')
     sre, robot, _ = read(text.replace('review_within = "24h"', burning, 1)).rules
     assert sre.notify == Notify(
-        slack=("#sre-approvals", "C0123456789", "#дежурные"), direct=True, remind_after=timedelta(minutes=30)
+        slack=("#sre-approvals", "C0123456789", "#дежурные"),
+        direct=True,
+        remind_after=timedelta(minutes=30),
+        escalate_to=("#managers",),
     )
     assert sre.break_glass is not None
     assert sre.break_glass.notify == Notify(slack=("#incidents",))

@@ -59,6 +59,7 @@ class Newsroom:
     untold: list[tuple[str, str]] = field(default_factory=list)
 
     def desk(self, **changed: Any) -> Desk:
+        self.workspace.clock = max(self.workspace.clock, self.stage.now.timestamp())
         ports: dict[str, Any] = {
             "requests": self.stage.requests,
             "catalogue": lambda: self.stage.catalogue,
@@ -80,7 +81,6 @@ class Newsroom:
 
     def handed(self, records: Sequence[Record], **changed: Any) -> Handled:
         """One batch, handed over once."""
-        self.workspace.clock = max(self.workspace.clock, self.stage.now.timestamp())
         sinks = {"slack": partial(post, desk=self.desk(**changed))}
         return handle(records, read=committed, sinks=sinks, dead=self.dead)
 

@@ -113,9 +113,8 @@ def _notify(shape: RuleShape, place: str, say: Say) -> Notify:
     if shape.notify is None:
         return Notify()
     due = shape.approvals or (shape.extensions and shape.extensions.approvals)
-    if shape.notify.remind_after is not None and not due:
-        say(f"{place}.notify.remind_after", "there is nobody to remind: no approval is due")
-    return read_notify(shape.notify, f"{place}.notify", say)
+    no_wait = None if due else "there is nobody to remind: no approval is due"
+    return read_notify(shape.notify, f"{place}.notify", say, no_wait=no_wait)
 
 
 def _stage(shape: StageShape, place: str, people: People, say: Say) -> Stage:
@@ -143,9 +142,7 @@ def _break_glass(shape: BreakGlassShape, place: str, people: People, say: Say) -
 def _notify_of_emergency(shape: BreakGlassShape, place: str, say: Say) -> Notify:
     if shape.notify is None:
         return Notify()
-    if shape.notify.remind_after is not None:
-        say(f"{place}.remind_after", "an emergency waits for nobody: leave it out")
-    return read_notify(shape.notify, place, say)
+    return read_notify(shape.notify, place, say, no_wait="an emergency waits for nobody: leave it out")
 
 
 def _window(text: str | None, place: str, say: Say) -> timedelta:

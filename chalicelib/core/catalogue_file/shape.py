@@ -95,6 +95,7 @@ class NotifyShape(Shape):
     slack: Texts = ()
     direct: bool = False
     remind_after: Text | None = None
+    escalate_to: Texts = ()
 
 
 class BreakGlassShape(Shape):
