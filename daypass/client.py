@@ -202,6 +202,10 @@ class Client:
         """Say that a Slack user is you. code: as Slack showed it to that user; email: theirs, if it is not yours."""
         return self._call("POST", "/v1/slack/bind", body=_given({"code": code, "email": email}), repeatable=True)
 
+    def unbind_slack(self) -> Json:
+        """Say that no Slack user is you any more. `ended`: those who were, by team and user."""
+        return self._call("POST", "/v1/slack/unbind", body={}, repeatable=True)
+
     def find(self, ending: str, *, mine: bool = False) -> str:
         """The id of the one visible request that ends in `ending`, among the newest 500."""
         wanted = _checked_ending(ending)

@@ -298,6 +298,16 @@ def slack_bind(
         _line(showing.slack_binding(bound))
 
 
+@app.command("slack-unbind")
+def slack_unbind(as_json: AsJson = False) -> None:
+    """Say that no Slack user is you any more: asking and approving in your name ends there."""
+    unbound = _client().unbind_slack()
+    if as_json:
+        _json(unbound)
+    else:
+        _line(showing.slack_unbound(unbound))
+
+
 @app.command()
 def credentials(
     what: Annotated[str, typer.Argument(metavar="ID-OR-ROLE", help="A request, or a role that you were given.")],

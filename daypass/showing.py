@@ -196,6 +196,11 @@ def timeline(events: Sequence[Json]) -> str:
     return columns(("WHEN", "WHAT", "WHO", "MORE"), rows)
 
 
+def slack_unbound(item: Json) -> str:
+    ended = [f"{plain(user.get('user'))} of team {plain(user.get('team'))}" for user in item.get("ended", [])]
+    return f"Not you any more: {', '.join(ended)}." if ended else "No Slack user was you."
+
+
 def slack_binding(item: Json) -> str:
     user = f"{plain(item.get('user'))} of team {plain(item.get('team'))}, {plain(item.get('email'))}"
     replaced = f"{plain(item['replaced'])}, who is nobody to Daypass any more" if item.get("replaced") else ""

@@ -269,8 +269,18 @@ class FakeBindings:
             self.bindings[binding.user] = binding
             if before in (None, binding.user) or self.bindings[before].principal_id != binding.principal_id:
                 return None
-            self.bindings[before] = replace(self.bindings[before], replaced_at=binding.confirmed_at)
+            self.bindings[before] = replace(self.bindings[before], ended_at=binding.confirmed_at)
             return before
+
+    def unbind(self, principal_id: str, at: datetime) -> tuple[SlackUser, ...]:
+        with self.requests._reading(), self._lock:
+            theirs = [
+                user
+                for user, binding in self.bindings.items()
+                if binding.principal_id == principal_id and binding.ended_at is None
+            ]
+            self.bindings |= {user: replace(self.bindings[user], ended_at=at) for user in theirs}
+            return tuple(theirs)
 
 
 @dataclass

@@ -9,11 +9,13 @@ access           how
 bound, offered   one BatchGetItem: a binding and a request; a code
 offer            one TransactWriteItems
 bind             one TransactWriteItems, two where the principal had bound another user of that team
+unbind           one Query over a principal's `slack#`, then for each a BatchGetItem and a TransactWriteItems
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Self
 
 from pynamodb.attributes import TTLAttribute, UnicodeAttribute
@@ -29,7 +31,7 @@ from chalicelib.core.refusals import Unavailable
 from chalicelib.core.request import Request
 
 _ROUNDS = 4
-_REPLACED = "replaced"
+_ENDING = "ending"
 """A kind for a transaction alone, which tells by it which of two bindings stood in its way."""
 
 
@@ -42,7 +44,7 @@ class BindingItem(Item):
     groups = Text()
     issuer = UnicodeAttribute()
     confirmed_at = UnicodeAttribute()
-    replaced_at = UnicodeAttribute(null=True)
+    ended_at = UnicodeAttribute(null=True)
 
     @classmethod
     def of(cls, binding: Binding) -> Self:
@@ -50,9 +52,9 @@ class BindingItem(Item):
         return cls.with_values(*_binding_key(binding.user), principal_kind=values.pop("kind"), **values)
 
     @classmethod
-    def replaced(cls, user: SlackUser) -> Self:
-        """A binding as far as its replacement needs it."""
-        return cls.with_values(*_binding_key(user), kind=_REPLACED)
+    def ending(cls, user: SlackUser) -> Self:
+        """A binding as far as its end needs it."""
+        return cls.with_values(*_binding_key(user), kind=_ENDING)
 
     def read(self) -> Binding:
         binding: Binding = read(Binding, {**self.attribute_values, "kind": self.principal_kind})
@@ -118,12 +120,24 @@ class Bindings:
         Who is somebody else's user by now is nobody's here.
         """
         found = {id: self._bound_by(id) for id in principal_ids}
-        return {id: users[0] for id, users in found.items() if len(users) == 1}
+        return {id: users[0].id for id, users in found.items() if len(users) == 1}
 
-    def _bound_by(self, principal_id: str) -> list[str]:
+    @answering()
+    def unbind(self, principal_id: str, at: datetime) -> tuple[SlackUser, ...]:
+        return tuple(user for user in self._bound_by(principal_id) if self._ended(user, principal_id, at))
+
+    def _ended(self, user: SlackUser, principal_id: str, at: datetime) -> bool:
+        try:
+            self._table.transact([self._ending(user, principal_id, at)])
+        except Cancelled:  # somebody else's by now
+            return False
+        return True
+
+    def _bound_by(self, principal_id: str) -> list[SlackUser]:
         bound = self._bound.query(f"principal#{principal_id}", Item.sk.startswith("slack#"), consistent_read=True)
         users = [SlackUser(item.sk.removeprefix("slack#"), item.user) for item in bound]
-        return [user.id for user in users if (now := self.bound(user)[0]) and now.principal_id == principal_id]
+        known = ((user, self.bound(user)[0]) for user in users)
+        return [user for user, now in known if now and now.principal_id == principal_id and now.ended_at is None]
 
     def offer(self, code_digest: str, offer: Offer) -> None:
         self._table.transact([Write(self._codes.of(code_digest, offer), Item.pk.does_not_exist())])
@@ -140,8 +154,10 @@ class Bindings:
         replaces = False
         for _ in range(_ROUNDS):
             writes = [code, ours, self._only(binding, before)]
+            if before and replaces:
+                writes.append(self._ending(before, binding.principal_id, binding.confirmed_at))
             try:
-                self._table.transact([*writes, self._replacing(binding, before)] if before and replaces else writes)
+                self._table.transact(writes)
             except Cancelled as cancelled:
                 if "code" in cancelled.stored:
                     raise Stale from cancelled
@@ -159,10 +175,9 @@ class Bindings:
         first = user.does_not_exist() | (user == binding.user.id)
         return Write(self._bound.of(binding), user == before.id if before else first)
 
-    def _replacing(self, binding: Binding, before: SlackUser) -> Write:
-        item = self._bindings.replaced(before)
-        at = BindingItem.replaced_at.set(plain(binding.confirmed_at))
-        return Write(item, BindingItem.principal_id == binding.principal_id, (at, Item.schema.set(SCHEMA)))
+    def _ending(self, user: SlackUser, principal_id: str, at: datetime) -> Write:
+        ended = (BindingItem.ended_at.set(plain(at)), Item.schema.set(SCHEMA))
+        return Write(self._bindings.ending(user), BindingItem.principal_id == principal_id, ended)
 
     def _known(self, binding: Binding, item: RawItem | None) -> SlackUser | None:
         return SlackUser(binding.user.team, self._bound.from_raw_data(item).user) if item else None

@@ -47,6 +47,11 @@ def confirm(world: World, principal: Principal, code: str, *, email: str | None 
     return _again(world, offered) if offered.used_by else _bound(world, principal, code, offered)
 
 
+def unbind(world: World, principal: Principal) -> tuple[SlackUser, ...]:
+    """End the principal's binding in every team of Slack's. Returns the users who are nobody to Daypass from now on."""
+    return world.bindings().unbind(principal.id, world.now())
+
+
 def _bound(world: World, principal: Principal, code: str, offered: Offer) -> Bound:
     binding = Binding(
         user=offered.user,

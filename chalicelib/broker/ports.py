@@ -192,6 +192,9 @@ class Bindings(Protocol):
         Raises Stale where the code was used meanwhile.
         """
 
+    def unbind(self, principal_id: str, at: datetime) -> tuple[SlackUser, ...]:
+        """End the principal's binding in every team. Returns whose they were: who was nobody's already is left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

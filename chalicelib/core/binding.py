@@ -37,7 +37,8 @@ class SlackProfile:
 class Binding:
     """A Slack user who is a principal. email: as Slack knew it when it was confirmed, in lower case.
 
-    groups, issuer: of the sign-in that confirmed it. replaced_at: when the principal bound another user of the team.
+    groups, issuer: of the sign-in that confirmed it. ended_at: when the principal ended it or bound
+    another user of the team.
     """
 
     user: SlackUser
@@ -47,7 +48,7 @@ class Binding:
     groups: frozenset[str]
     issuer: str
     confirmed_at: datetime
-    replaced_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ def not_bound(binding: Binding | None, catalogue: Catalogue, now: datetime) -> s
     """Why the binding makes nobody a principal now; None where it does. What helps is to confirm a new code."""
     if binding is None:
         return "Daypass does not know yet who you are in Slack."
-    if binding.replaced_at is not None:
-        return "You have bound another Slack user of this team since."
+    if binding.ended_at is not None:
+        return "You ended your binding, or have bound another Slack user of this team since."
     if not _speaks_for(binding, catalogue):
         return f"The issuer {binding.issuer} by which you confirmed who you are does not speak for you any more."
     if now >= binding.confirmed_at + GROUPS_LAST:

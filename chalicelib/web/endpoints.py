@@ -247,6 +247,10 @@ def bind(call: Call) -> Answer:
     return Answer(200, views.SlackBindingView.of(bound))
 
 
+def unbind(call: Call) -> Answer:
+    return Answer(200, views.UnboundView.of(binding.unbind(call.world, call.principal)))
+
+
 def _shown(call: Call, request: Request) -> views.RequestView:
     """The request as it is now; its sessions are read only where there are any."""
     known = call.world.requests.story(request.id) if request.sessions_begun else None
@@ -422,5 +426,13 @@ ENDPOINTS = (
         body=bodies.BindBody,
         answers={200: (views.SlackBindingView,)},
         refuses=(NotFound, NotEligible),
+    ),
+    Endpoint(
+        method="POST",
+        path="/slack/unbind",
+        summary="Say that no Slack user is you any more",
+        view=unbind,
+        body=bodies.NothingBody,
+        answers={200: (views.UnboundView,)},
     ),
 )

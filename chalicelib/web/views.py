@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from chalicelib.broker.asking import DryRun
 from chalicelib.broker.binding import Bound
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.seeing import Requestable
-from chalicelib.core.binding import GROUPS_LAST
+from chalicelib.core.binding import GROUPS_LAST, SlackUser
 from chalicelib.core.catalogue import BreakGlass, Extensions, Rule, Stage, Who
 from chalicelib.core.ledger import Event, Recorded
 from chalicelib.core.life import Expired, State
@@ -117,6 +118,21 @@ class SlackBindingView(Out):
             until=binding.confirmed_at + GROUPS_LAST,
             **({"replaced": bound.replaced.id} if bound.replaced else {}),
         )
+
+
+class SlackUserView(Out):
+    team: str
+    user: str
+
+
+class UnboundView(Out):
+    """ended: the Slack users who were you, and are nobody to Daypass from now on."""
+
+    ended: list[SlackUserView]
+
+    @classmethod
+    def of(cls, users: Iterable[SlackUser]) -> UnboundView:
+        return cls(ended=[SlackUserView(team=user.team, user=user.id) for user in users])
 
 
 class WhoView(Out):

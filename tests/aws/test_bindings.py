@@ -136,7 +136,7 @@ def test_a_new_user_of_the_same_team_replaces_the_one_before_and_is_told_so(stor
     second = replace(first, user=a_user(), confirmed_at=NOW + MINUTE)
     assert store.bind(offered(store, second.user), second) == first.user
     assert store.bound(second.user) == (second, None)
-    assert store.bound(first.user) == (replace(first, replaced_at=NOW + MINUTE), None)
+    assert store.bound(first.user) == (replace(first, ended_at=NOW + MINUTE), None)
     elsewhere = replace(first, user=a_user("T2"))
     assert store.bind(offered(store, elsewhere.user), elsewhere) is None
     assert store.bound(second.user) == (second, None)
@@ -158,6 +158,29 @@ def test_a_user_who_is_somebody_elses_by_now_stays_theirs(store: Bindings) -> No
     assert store.bound(moved.user) == (moved, None)
 
 
+def test_who_ends_their_bindings_is_nobody_in_slack_until_they_confirm_again(store: Bindings) -> None:
+    here = bound(store)
+    there = replace(here, user=a_user("T2"))
+    other = bound(store)
+    store.bind(offered(store, there.user), there)
+    assert sorted(map(str, store.unbind(here.principal_id, NOW + MINUTE))) == sorted(map(str, (here.user, there.user)))
+    for binding in (here, there):
+        assert store.bound(binding.user) == (replace(binding, ended_at=NOW + MINUTE), None)
+    assert store.bound(other.user) == (other, None)
+    assert store.unbind(here.principal_id, NOW + 2 * MINUTE) == ()
+    again = replace(here, confirmed_at=NOW + 3 * MINUTE)
+    assert store.bind(offered(store, again.user), again) is None
+    assert store.bound(here.user) == (again, None)
+
+
+def test_who_bound_nobody_or_lost_the_user_to_somebody_else_ends_nothing(store: Bindings) -> None:
+    first = bound(store)
+    theirs = bound(store, user=first.user)
+    assert store.unbind(first.principal_id, NOW) == ()
+    assert store.unbind("nobody@example.com", NOW) == ()
+    assert store.bound(first.user) == (theirs, None)
+
+
 def test_a_principal_is_told_where_they_are_bound_in_one_team(table: Any) -> None:
     store = StoredBindings(table)
     carol, dave = a_binding(), a_binding()
@@ -166,6 +189,14 @@ def test_a_principal_is_told_where_they_are_bound_in_one_team(table: Any) -> Non
     assert store.users_of([carol.principal_id, dave.principal_id, "nobody@example.com"]) == {
         carol.principal_id: carol.user.id
     }
+
+
+def test_nobody_is_told_anything_where_they_ended_their_binding(table: Any) -> None:
+    store = StoredBindings(table)
+    carol = a_binding()
+    store.bind(offered(store, carol.user), carol)
+    store.unbind(carol.principal_id, NOW)
+    assert store.users_of([carol.principal_id]) == {}
 
 
 def test_given_a_user_became_somebody_elses_then_nothing_of_the_first_is_told_there(table: Any) -> None:

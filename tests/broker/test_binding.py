@@ -9,6 +9,7 @@ from chalicelib.broker import binding
 from chalicelib.broker.ports import Stale
 from chalicelib.core.binding import SlackUser, digest
 from chalicelib.core.refusals import Invalid, NotEligible, NotFound
+from chalicelib.identity.slack_user import not_bound
 from tests.builders import SECOND
 from tests.people import ALICE, BOB, ROBOT
 from tests.stage import Stage
@@ -93,9 +94,19 @@ def test_workloads_have_no_slack_user() -> None:
         binding.confirm(stage.world, ROBOT, offered(stage))
 
 
+def test_who_ends_it_is_nobody_in_slack_from_then_on() -> None:
+    stage = Stage()
+    binding.confirm(stage.world, ALICE, offered(stage))
+    stage.pass_time(SECOND)
+    assert binding.unbind(stage.world, BOB) == ()
+    assert binding.unbind(stage.world, ALICE) == (USER,)
+    known, _ = stage.bindings.bound(USER)
+    assert "You ended your binding" in str(not_bound(known, stage.catalogue, stage.now))
+
+
 def test_another_slack_user_of_the_same_person_replaces_the_first() -> None:
     stage = Stage()
     first = binding.confirm(stage.world, ALICE, offered(stage)).binding
     bound = binding.confirm(stage.world, ALICE, offered(stage, user=SlackUser("T1", "U2")))
     assert bound.replaced == USER
-    assert stage.bindings.bindings[USER] == replace(first, replaced_at=stage.now)
+    assert stage.bindings.bindings[USER] == replace(first, ended_at=stage.now)

@@ -218,6 +218,14 @@ class TestSlack:
             assert told in ran.out
         assert json.loads(daypass("slack-bind", "4f2a", "--json").out) == BOUND
 
+    def test_unbinding_says_who_is_nobody_from_then_on(self, daypass, server):
+        ended = {"ended": [{"team": "T1", "user": "U1"}, {"team": "T2", "user": "U2\x1b[2J"}]}
+        server.answers["POST", "/v1/slack/unbind"] = Said(body=ended)
+        assert daypass("slack-unbind") == Ran(DONE, "Not you any more: U1 of team T1, U2\ufffd[2J of team T2.\n", "")
+        assert json.loads(daypass("slack-unbind", "--json").out) == ended
+        server.answers["POST", "/v1/slack/unbind"] = Said(body={"ended": []})
+        assert daypass("slack-unbind").out == "No Slack user was you.\n"
+
     def test_another_address_is_named_and_a_warning_is_told(self, daypass, server):
         server.answers["POST", "/v1/slack/bind"] = problem(422, "invalid", "email: somebody wants to act in your name.")
         ran = daypass("slack-bind", "4f2a", "--email", "c@other.example")

@@ -101,12 +101,22 @@ def test_a_body_that_is_no_confirmation_is_refused(team: Workspace, body) -> Non
     assert team.api.call("POST", "/v1/slack/bind", body, who=ALICE).status == 422
 
 
+def test_who_ends_it_in_a_terminal_is_nobody_in_slack_until_a_new_code(team: Workspace) -> None:
+    alice = team.person(ALICE)
+    assert team.api.call("POST", "/v1/slack/unbind", {}, who=BOB).json == {"ended": []}
+    ended = team.api.call("POST", "/v1/slack/unbind", {}, who=ALICE)
+    assert (ended.status, ended.json) == (200, {"ended": [{"team": TEAM, "user": "U0ALICE"}]})
+    assert "You ended your binding" in alice.reads("list")
+    bind(team, team.code(alice))
+    assert "*ready*" in alice.reads("sandbox-admin 2h trying things out")
+
+
 def test_a_new_slack_user_replaces_the_one_before_and_both_hear_it(team: Workspace) -> None:
     first = team.person(ALICE)
     second = team.slack.join("alice2", profile={"email": "alice@example.com"})
     assert bind(team, team.code(second)).json["replaced"] == "U0ALICE"
     assert "*ready*" in second.reads("sandbox-admin 2h trying things out")
-    assert "You have bound another Slack user of this team since." in first.reads("list")
+    assert "You ended your binding, or have bound another Slack user of this team since." in first.reads("list")
 
 
 # What breaks a binding.
