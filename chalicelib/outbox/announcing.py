@@ -7,7 +7,7 @@ commitments that the history has of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from chalicelib.core.refusals import Unavailable
 from chalicelib.core.request import Request
 from chalicelib.core.times import read_stamp, stamp
 from chalicelib.outbox.batch import Delivered
-from chalicelib.outbox.ports import Bus, Committed, Entry, NotTaken
+from chalicelib.outbox.ports import Bus, Committed, Entry, Find, NotTaken
 
 SCHEMA = 1
 """Goes up only where a consumer that knows the older shape would misread the newer one. Fields may be added."""
@@ -25,8 +25,6 @@ LARGEST = 200 * 1024
 
 Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html.
 """
-
-Find = Callable[[str], Request | None]
 
 
 class TooLarge(Exception):
@@ -44,8 +42,7 @@ def announce(lines: Sequence[Committed], *, bus: Bus, find: Find, now: datetime)
                 known[line.request_id] = find(line.request_id)
             entries[number] = entry(line, known[line.request_id], now)
         except Unavailable as outage:
-            lines = lines[:number]
-            return _put(bus, entries, hopeless, len(lines), outage.detail)
+            return _put(bus, entries, hopeless, number, outage.detail)
         except Exception as error:  # a bug at one line is no other line's
             hopeless[number] = error
     return _put(bus, entries, hopeless, len(lines), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from chalicelib.broker.ports import Stale
@@ -11,14 +11,12 @@ from chalicelib.core.refusals import Unavailable
 from chalicelib.core.request import Request, Verdict
 from chalicelib.core.times import spoken, stamp
 from chalicelib.outbox.batch import Delivered, one_by_one
-from chalicelib.outbox.ports import Committed, Message, Messages, Page, Pager
+from chalicelib.outbox.ports import Committed, Find, Message, Messages, Page, Pager
 
 PAGED = frozenset({EventType.BREAK_GLASS_OPENED, EventType.BREAK_GLASS_REVIEWED})
 
 LONGEST_SUBJECT = 100
 """Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html (Subject)."""
-
-Find = Callable[[str], Request | None]
 
 
 def page(lines: Sequence[Committed], *, pager: Pager, messages: Messages, find: Find) -> Delivered:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from chalicelib.core.ledger import Event
+from chalicelib.core.request import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,9 @@ class DeadLetters(Protocol):
     def bury(self, letter: Mapping[str, object]) -> None:
         """Put aside what no repetition makes better, for people to look at. Raises Unavailable."""
 
+
+Find = Callable[[str], Request | None]
+"""A request as it is now, by its id; None where it is erased."""
 
 People = Callable[[Collection[str]], Mapping[str, str]]
 """The Slack user ids of principals, by the principals' ids; without those that are not known in Slack."""

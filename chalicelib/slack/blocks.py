@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from chalicelib.core.times import stamp
-from chalicelib.slack.quotation import Json
+from chalicelib.slack.text import Json
 
 APPROVE, SHORTEN, DENY = "daypass_approve", "daypass_shorten", "daypass_deny"
 """The `action_id` of each button; its `value` is the request's id."""
@@ -70,7 +70,3 @@ def date(at: datetime) -> Json:
     """An instant, which Slack shows to everybody by their own clock."""
     shown = "{date_short_pretty} at {time}"
     return {"type": "date", "timestamp": int(at.timestamp()), "format": shown, "fallback": stamp(at)}
-
-
-def short(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -12,12 +12,10 @@ from chalicelib.core.binding import SlackUser
 from chalicelib.core.refusals import Invalid, MayNotApprove
 from chalicelib.core.request import Approval
 from chalicelib.slack import forms
+from chalicelib.slack.blocks import APPROVE, DENY, SHORTEN
 from chalicelib.slack.text import Json
 from chalicelib.slack.visit import Office, Visit
 from chalicelib.slack.words import ENDING, without_mfa
-
-APPROVE, SHORTEN, DENY = "daypass_approve", "daypass_shorten", "daypass_deny"
-"""The action id of each button; its value is the request's id."""
 
 Blocks = list[Json]
 

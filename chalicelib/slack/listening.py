@@ -22,7 +22,7 @@ from slack_bolt.context import BoltContext
 from chalicelib.core.refusals import Invalid, Refusal, Unavailable
 from chalicelib.log import log
 from chalicelib.metrics import count_refusal
-from chalicelib.slack import buttons, commands, forms, submissions
+from chalicelib.slack import blocks, buttons, commands, forms, submissions
 from chalicelib.slack.door import TOLD, Handle
 from chalicelib.slack.text import Json, cut, plain, sentence
 from chalicelib.slack.visit import Office
@@ -50,7 +50,7 @@ def listening(office: Office, chalice: Chalice) -> Handle:
     app.error(_unhandled)
     app.command(re.compile(r"/.+"))(_for_commands(office))
     app.options(forms.ROLE)(_for_options(office))
-    for name in (buttons.APPROVE, buttons.SHORTEN, buttons.DENY):
+    for name in (blocks.APPROVE, blocks.SHORTEN, blocks.DENY):
         app.action(name)(_for_buttons(office))
     for name in (forms.ROLE, forms.SCOPE):
         app.action(name)(_for_choices(office))

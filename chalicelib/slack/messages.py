@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from chalicelib.core.catalogue import Role, Who
+from chalicelib.core.catalogue import Role
 from chalicelib.core.life import Expired, State
 from chalicelib.core.request import Request, StageProgress
 from chalicelib.core.session import longest
 from chalicelib.core.times import spoken
-from chalicelib.slack import blocks
-from chalicelib.slack.quotation import Json, closed, cut, escaped, quotation
+from chalicelib.slack import blocks, words
+from chalicelib.slack.quotation import closed, quotation, shortened
+from chalicelib.slack.text import Json, cut, escaped
 
 # Characters of what others wrote. Of all blocks together Slack takes some 11,000, as people found out.
 # Source: https://github.com/slackapi/bolt-js/issues/2509 and /2867.
@@ -103,27 +104,16 @@ def alarm(telling: Telling) -> Rendered:
 def stages(of: Iterable[StageProgress], *, missing: bool = False) -> str:
     """`1 of groups sre-leads and 1 of groups security`; missing: what is still to be said yes to."""
     counts = [(stage.count - (len(stage.approved_by) if missing else 0), stage.who) for stage in of]
-    told = [f"{count} of {cut(in_words(who), _VALUE)}" for count, who in counts if count > 0]
+    told = [f"{count} of {cut(words.who(who), _VALUE)}" for count, who in counts if count > 0]
     more = [f"{len(told) - _MOST_STAGES} more"] if len(told) > _MOST_STAGES else []
     return " and ".join([*told[:_MOST_STAGES], *more])
-
-
-def in_words(who: Who) -> str:
-    """`groups sre-leads`; all conditions that are given."""
-    parts = (
-        f"groups {', '.join(sorted(who.groups))}" if who.groups else "",
-        f"ids {', '.join(who.ids)}" if who.ids else "",
-        f"kind {who.kind}" if who.kind else "",
-        f"issuer {who.issuer}" if who.issuer else "",
-    )
-    return " and ".join(filter(None, parts)) or "nobody"
 
 
 def _headline(telling: Telling) -> str:
     request = telling.request
     mark, words = _HEADLINES[telling.state]
     first = "🚨 EMERGENCY:" if request.break_glass else mark
-    return f"{first} {words.format(who=blocks.short(request.requester.id, 60), role=request.role)}"
+    return f"{first} {words.format(who=cut(request.requester.id, 60), role=request.role)}"
 
 
 def _calling(telling: Telling) -> Iterator[Json]:
@@ -138,9 +128,9 @@ def _facts(telling: Telling) -> Json:
     request, who = telling.request, telling.request.requester
     factor = "with" if who.mfa else "without"
     facts: list[tuple[str, list[Json]]] = [
-        ("Who", [blocks.text(f"{blocks.short(who.id, 200)} ({who.kind} of {who.issuer}, {factor} a second factor)")]),
+        ("Who", [blocks.text(f"{cut(who.id, 200)} ({who.kind} of {who.issuer}, {factor} a second factor)")]),
         ("Role", [blocks.text(f"{request.role} in {request.account} ({request.account_id})")]),
-        ("ARN", [blocks.text(blocks.short(request.role_arn, 200))]),
+        ("ARN", [blocks.text(cut(request.role_arn, 200))]),
         ("For", _how_long(telling)),
         ("Scope", _scope(request)),
         ("Ticket", [blocks.text(request.ticket)] if request.ticket else []),
@@ -174,7 +164,7 @@ def _scope(request: Request) -> list[Json]:
     if request.scope is None:
         return [] if request.session_policy else [blocks.text("all that the role may")]
     given = ", ".join(f"{name} = {value}" for name, value in sorted(request.scope.parameters.items()))
-    return [blocks.text(blocks.short(f"{request.scope.name}: {given}" if given else request.scope.name, _VALUE))]
+    return [blocks.text(cut(f"{request.scope.name}: {given}" if given else request.scope.name, _VALUE))]
 
 
 def _approvals_due(request: Request) -> str:
@@ -187,7 +177,7 @@ def _review_due(telling: Telling) -> list[Json]:
     request = telling.request
     if not request.break_glass or request.review or request.review_by is None:
         return []
-    reviewers = " or ".join(blocks.short(in_words(who), 100) for who in request.reviewers[:_MOST_STAGES])
+    reviewers = " or ".join(cut(words.who(who), 100) for who in request.reviewers[:_MOST_STAGES])
     return [blocks.text(f"by {reviewers}, until "), blocks.date(request.review_by)]
 
 
@@ -200,7 +190,7 @@ def _words(request: Request) -> Iterator[Json]:
         yield quotation(request.escalated_because, _COMMENT)
     if request.session_policy and request.scope is None:
         yield blocks.label("The requester's own session policy")
-        policy = closed(cut(request.session_policy, _POLICY))
+        policy = closed(shortened(request.session_policy, _POLICY))
         yield {"type": "rich_text_preformatted", "elements": [blocks.text(policy)]}
 
 
@@ -208,7 +198,7 @@ def _outcome(telling: Telling) -> Iterator[Json]:
     """Who did what, and when."""
     request, state = telling.request, telling.state
     for approval in request.approvals[-_MOST_APPROVALS:]:
-        yield blocks.done(f"{blocks.short(approval.by, 200)} said yes", approval.at)
+        yield blocks.done(f"{cut(approval.by, 200)} said yes", approval.at)
         if approval.comment:
             yield quotation(approval.comment, _ASIDE)
     if ending := _ending(telling):
@@ -217,14 +207,14 @@ def _outcome(telling: Telling) -> Iterator[Json]:
         yield quotation(request.decision_comment, _COMMENT)
     if request.review:
         yield blocks.done(
-            f"{blocks.short(request.review.by, 200)} found the emergency {request.review.verdict}", request.review.at
+            f"{cut(request.review.by, 200)} found the emergency {request.review.verdict}", request.review.at
         )
         yield quotation(request.review.comment, _ASIDE)
 
 
 def _ending(telling: Telling) -> Json | None:
-    request, requester = telling.request, blocks.short(telling.request.requester.id, 200)
-    by = blocks.short(request.decided_by or "", 200)
+    request, requester = telling.request, cut(telling.request.requester.id, 200)
+    by = cut(request.decided_by or "", 200)
     match telling.state:
         case State.DENIED:
             return blocks.done(f"{by} said no", telling.ended_at)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from chalicelib.slack.messages import Rendered
 
-SLACK = "https://slack.com/api/"
 TIMEOUT_SECONDS = 5
 METADATA = "daypass_request"
 
@@ -90,7 +89,7 @@ class WebApi:
     again. Nothing else is tried again here: whoever calls has the time for it, or has not.
     """
 
-    def __init__(self, token: Callable[[], str], base_url: str = SLACK) -> None:
+    def __init__(self, token: Callable[[], str], base_url: str) -> None:
         self._token, self._base_url = token, base_url
         self._ids: dict[str, str] = {}
 

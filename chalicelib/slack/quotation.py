@@ -7,9 +7,7 @@ Source: https://docs.slack.dev/reference/block-kit/blocks/rich-text-block.
 
 from __future__ import annotations
 
-from typing import Any
-
-Json = dict[str, Any]
+from chalicelib.slack.text import Json
 
 _OPENS_EMBEDDING = frozenset("\u202a\u202b\u202d\u202e")
 _CLOSES_EMBEDDING = "\u202c"
@@ -19,10 +17,10 @@ _CLOSES_ISOLATE = "\u2069"
 
 def quotation(text: str, longest: int) -> Json:
     """The text behind a bar of its own, which none of its line breaks ends. longest: characters that are shown."""
-    return {"type": "rich_text_quote", "elements": [{"type": "text", "text": closed(cut(text, longest)) or " "}]}
+    return {"type": "rich_text_quote", "elements": [{"type": "text", "text": closed(shortened(text, longest)) or " "}]}
 
 
-def cut(text: str, longest: int) -> str:
+def shortened(text: str, longest: int) -> str:
     """The beginning of the text, and how much of it is left out."""
     if len(text) <= longest:
         return text
@@ -43,11 +41,3 @@ def closed(text: str) -> str:
         elif open_ones and character == open_ones[-1]:
             open_ones.pop()
     return text + "".join(reversed(open_ones))
-
-
-def escaped(text: str) -> str:
-    """The text as mrkdwn: no `<…>` in it is a mention, a link or a date.
-
-    Source: https://docs.slack.dev/messaging/formatting-message-text (escaping).
-    """
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -140,14 +140,16 @@ def _after(stages: Sequence[Stage]) -> str:
 def by_command(wish: Ask) -> str:
     """The line for a terminal that asks for the same, where a second factor can be proved."""
     verb = "break-glass" if wish.break_glass else "request"
-    words = ["daypass", verb, wish.role, length(wish.duration), wish.reason]
+    words = ["daypass", verb]
     if wish.ticket:
         words += ["--ticket", wish.ticket]
     if wish.scope:
         words += ["--scope", wish.scope.name]
         for name, value in wish.scope.parameters.items():
             words += ["--param", f"{name}={value}"]
-    return shlex.join(words)
+    if wish.reason.startswith("-"):
+        words.append("--")
+    return shlex.join([*words, wish.role, length(wish.duration), wish.reason])
 
 
 def without_mfa(whose: str, command: str) -> list[Json]:

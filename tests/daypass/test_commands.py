@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from chalicelib.core.request import Ask, ScopeChoice
+from chalicelib.slack.words import by_command
 from daypass.commands import DENIED, DONE, ERROR, NOT_ELIGIBLE
 from tests.daypass.conftest import CREDENTIALS, REQUEST_ID, TOKEN, Said, Server, a_request, problem
 
@@ -217,6 +221,22 @@ class TestSlack:
         for told in ("U1 of team T1, carol@example.com", "oncall, sre", "2026-11-24T12:00:00Z", "U0, who is nobody"):
             assert told in ran.out
         assert json.loads(daypass("slack-bind", "4f2a", "--json").out) == BOUND
+
+    @pytest.mark.parametrize("reason", ["--help", "-1 disk left", "it's full; rm -rf /", "$(id) `id`", "a\nb"])
+    def test_the_line_that_slack_gives_asks_for_the_same_whatever_the_reason(self, daypass, server, reason):
+        server.answers["POST", "/v1/requests"] = Said(201, a_request())
+        scope = ScopeChoice("one-bucket", {"bucket": "-files"})
+        wish = Ask(role="payments-admin", duration=timedelta(minutes=90), reason=reason, ticket="INC-7", scope=scope)
+        line = shlex.split(by_command(wish))
+        assert line[0] == "daypass"
+        assert daypass(*line[1:]).code == DONE
+        assert server.asked[0].body == {
+            "role": "payments-admin",
+            "duration_seconds": 5400,
+            "reason": reason,
+            "ticket": "INC-7",
+            "scope": {"name": "one-bucket", "parameters": {"bucket": "-files"}},
+        }
 
     def test_unbinding_says_who_is_nobody_from_then_on(self, daypass, server):
         ended = {"ended": [{"team": "T1", "user": "U1"}, {"team": "T2", "user": "U2\x1b[2J"}]}

@@ -130,7 +130,7 @@ def test_asked_twice_by_slack_it_is_one_request_and_the_same_answer(team: Worksp
 def test_a_rule_that_asks_for_a_second_factor_is_answered_with_the_command(team: Workspace) -> None:
     told = team.person(CAROL).reads("payments-admin 2h INC-7 it's full")
     assert "This needs a second factor. Slack cannot prove one." in told
-    command = """`daypass request payments-admin 2h 'it'"'"'s full' --ticket INC-7`"""
+    command = """`daypass request --ticket INC-7 payments-admin 2h 'it'"'"'s full'`"""
     assert command in told
     assert requests(team) == []
 

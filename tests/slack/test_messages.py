@@ -18,7 +18,8 @@ from chalicelib.core.provider import Via
 from chalicelib.core.request import Approval, Review, Revocation, ScopeChoice, StageProgress, Verdict
 from chalicelib.slack.blocks import APPROVE, DENY, SHORTEN
 from chalicelib.slack.messages import Rendered, Telling, alarm, reminder, rendered
-from chalicelib.slack.quotation import closed, cut, escaped
+from chalicelib.slack.quotation import closed, shortened
+from chalicelib.slack.text import escaped
 from tests.builders import HOUR, NOW, a_principal, a_request, requests
 from tests.slack.workspace import problem_of
 from tests.stage import CATALOGUE
@@ -332,8 +333,8 @@ def test_whatever_turns_text_around_ends_with_it(text: str) -> None:
 
 
 def test_what_is_cut_says_so() -> None:
-    assert cut("abc", 3) == "abc"
-    assert cut("abcdef", 3) == "abc… (3 more characters)"
+    assert shortened("abc", 3) == "abc"
+    assert shortened("abcdef", 3) == "abc… (3 more characters)"
 
 
 @given(st.text())
