@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.broker import asking, deciding, extending, lending
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue

@@ -14,7 +14,7 @@ import pytest
 
 from chalicelib.aws.queue import SqsQueue
 from chalicelib.broker import asking, binding, deciding, emergency, ending, extending, lending, revoking, seeing
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.binding import SlackUser
 from chalicelib.core.catalogue import Quotas, Stage, Who

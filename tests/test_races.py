@@ -13,7 +13,7 @@ from typing import Any
 
 from chalicelib.aws.emergencies import waiting
 from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, sweeping
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue, Quotas

@@ -8,33 +8,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chalicelib.broker import emergency
+from chalicelib.broker.claiming import IdempotencyKey, claim_of, made_before, made_by
 from chalicelib.broker.judging import with_room
 from chalicelib.broker.knowing import known
-from chalicelib.broker.ports import About, AlreadyClaimed, Claim, DayIsUsed, QuotaFull, ReviewIsOverdue, World
+from chalicelib.broker.ports import About, AlreadyClaimed, DayIsUsed, QuotaFull, ReviewIsOverdue, World
 from chalicelib.core import extension
 from chalicelib.core.catalogue import Catalogue, Role
-from chalicelib.core.ledger import Detail, EventType, canonical, commitment
+from chalicelib.core.ledger import Detail, EventType, commitment
 from chalicelib.core.life import ANSWER_WITHIN, USE_WITHIN, Status, Window
 from chalicelib.core.policy import with_wall
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge, held
-from chalicelib.core.refusals import IdempotencyKeyReused, NotEligible, Refusal, TooManyOpen, Unavailable
+from chalicelib.core.refusals import NotEligible, Refusal, TooManyOpen, Unavailable
 from chalicelib.core.request import Ask, Change, Link, Request, StageProgress
 from chalicelib.core.rules import Terms, explain, lending_first
 from chalicelib.core.ruling import Ruling, ruling
 from chalicelib.core.schedule import answer_by, window_asked
 from chalicelib.core.session import as_asked, long_enough, permissions
 from chalicelib.core.times import spoken, stamp
-
-KEY_LASTS = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
-    """The caller's key, and the address it was sent to: the same key at another address is another key."""
-
-    route: str
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +175,8 @@ def opening_or_before(
     except Unavailable:  # an outage is no answer to look behind
         raise
     except Refusal:
-        if key and (before := replayed(world, principal, wish, key, now)):
-            return before
+        if key and (before := made_before(world, principal, wish, key, now)):
+            return Asked(before, replayed=True)
         raise
 
 
@@ -219,7 +210,7 @@ def record(
     except ReviewIsOverdue as error:
         raise emergency.overdue(error) from None
     except AlreadyClaimed as claimed:
-        return Asked(_replayed(world, claim, claimed), replayed=True)
+        return Asked(made_by(world, claim, claimed), replayed=True)
     return Asked(change.after, replayed=False)
 
 
@@ -304,57 +295,3 @@ def _submitted(request: Request, approved: bool) -> dict[str, Detail]:
     if approved:
         details["rule"] = request.rule
     return details
-
-
-def claim_of(principal: Principal, wish: Ask, key: IdempotencyKey | None, now: datetime) -> Claim | None:
-    """What binds the key to the ask; None without a key."""
-    if key is None:
-        return None
-    return Claim(
-        principal_id=principal.id,
-        route=key.route,
-        key=key.key,
-        body_hash=_body_hash(wish),
-        until=now + KEY_LASTS,
-    )
-
-
-def _body_hash(wish: Ask) -> str:
-    # Pairs, not an object: nobody has looked at the names of parameters yet, and a history's keys are ASCII.
-    pairs: Detail = [[name, value] for name, value in sorted(wish.scope.parameters.items())] if wish.scope else []
-    scope: Detail = [wish.scope.name, pairs] if wish.scope else ""
-    parts: Detail = [
-        wish.role,
-        int(wish.duration.total_seconds()),
-        wish.reason,
-        wish.ticket or "",
-        scope,
-        wish.session_policy or "",
-        "break-glass" if wish.break_glass else "",
-        stamp(wish.starts_at) if wish.starts_at else "",
-        wish.extends or "",
-    ]
-    return hashlib.sha256(canonical(parts).encode()).hexdigest()
-
-
-def replayed(world: World, principal: Principal, wish: Ask, key: IdempotencyKey, now: datetime) -> Asked | None:
-    """What the same key and body made before; None where that was nothing. Raises IdempotencyKeyReused."""
-    claim = claim_of(principal, wish, key, now)
-    assert claim is not None, "there is a key"
-    try:
-        world.requests.claimed(claim, now=now)
-    except AlreadyClaimed as claimed:
-        return Asked(_replayed(world, claim, claimed), replayed=True)
-    return None
-
-
-def _replayed(world: World, claim: Claim | None, claimed: AlreadyClaimed) -> Request:
-    assert claim is not None
-    if claimed.body_hash != claim.body_hash:
-        raise IdempotencyKeyReused(
-            "This Idempotency-Key was sent with another body in the last 24 hours: use a new key for a new request."
-        )
-    request = world.requests.get(claimed.request_id)
-    if request is None:
-        raise Unavailable("The request that this Idempotency-Key made cannot be read just now.")
-    return request

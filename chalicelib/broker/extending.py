@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from chalicelib.broker import asking
-from chalicelib.broker.asking import Asked, DryRun, IdempotencyKey
+from chalicelib.broker.asking import Asked, DryRun
+from chalicelib.broker.claiming import IdempotencyKey, made_before
 from chalicelib.broker.deciding import TRIES
 from chalicelib.broker.ports import DayIsUsed, Stale, World
 from chalicelib.broker.seeing import found
@@ -38,8 +39,8 @@ def extend(world: World, principal: Principal, wish: Ask, key: IdempotencyKey | 
             raise
         except Refusal:
             # What was done by the same key before may be the very reason of the refusal.
-            if key and (before := asking.replayed(world, principal, wish, key, now)):
-                return before
+            if key and (before := made_before(world, principal, wish, key, now)):
+                return Asked(before, replayed=True)
             raise
         try:
             return asking.record(world, principal, wish, key, change, now, _extended(base, change.after, now))

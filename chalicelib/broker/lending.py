@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.broker import extending, outage
-from chalicelib.broker.asking import Asked, IdempotencyKey, claim_of, opening_or_before, record
+from chalicelib.broker.asking import Asked, opening_or_before, record
+from chalicelib.broker.claiming import IdempotencyKey, claim_of
 from chalicelib.broker.judging import MOST_A_MINUTE, usable, way_in
 from chalicelib.broker.knowing import about, known
 from chalicelib.broker.ports import DayIsUsed, Lent, NothingLent, Secret, Stale, World

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.broker import asking
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import FieldError, IdempotencyKeyReused, Invalid, NotEligible, Refusal, TooLong

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from chalicelib.broker import asking, binding, deciding, emergency, ending, extending, lending, revoking, seeing
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.principal import Kind, Principal

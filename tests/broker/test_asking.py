@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.broker import asking, lending
-from chalicelib.broker.asking import KEY_LASTS, IdempotencyKey
+from chalicelib.broker.claiming import KEY_LASTS, IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.catalogue import Rule, Who
 from chalicelib.core.catalogue import Stage as RuleStage

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.catalogue import BreakGlass, Catalogue, Effect, Rule, Who
 from chalicelib.core.ledger import commitment

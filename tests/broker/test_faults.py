@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import CannotDeny, World
 from chalicelib.core.catalogue import Extensions, Quotas, Who

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.broker import deciding, ending, lending
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.catalogue import Rule, Who
 from chalicelib.core.catalogue import Stage as RuleStage

@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 
 from chalicelib.broker import asking, deciding, draining, emergency, lending, outage
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import Entry
 from chalicelib.core.ledger import beginning, first_break

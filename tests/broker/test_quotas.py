@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking, seeing
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.catalogue import Catalogue, Quotas, Rule, Who
 from chalicelib.core.catalogue import Stage as RuleStage

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.broker import asking, deciding, ending, lending
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.core.life import Expired, State, Status, Window
 from chalicelib.core.refusals import (
     IdempotencyKeyReused,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
 from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, seeing, sweeping
-from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core import revocation
 from chalicelib.core.catalogue import Extensions, Quotas, Who
