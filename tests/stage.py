@@ -20,7 +20,16 @@ from chalicelib.core.request import Ask, Request, Session
 from chalicelib.core.times import read_stamp
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
-from tests.fakes import FakeBindings, FakeDirectories, FakeLender, FakeQueue, FakeRequests, FakeRevoker, Quota
+from tests.fakes import (
+    FakeBindings,
+    FakeConsole,
+    FakeDirectories,
+    FakeLender,
+    FakeQueue,
+    FakeRequests,
+    FakeRevoker,
+    Quota,
+)
 from tests.people import BOB, CAROL
 
 EXAMPLE = example_catalogue("http://127.0.0.1:8000")
@@ -68,6 +77,7 @@ class Stage:
     bindings: FakeBindings = field(init=False)
     lender: FakeLender = field(init=False)
     revoker: FakeRevoker = field(init=False)
+    console: FakeConsole | None = field(default_factory=FakeConsole)
     queue: FakeQueue | None = None
     queued: dict[tuple[str, int], str] = field(default_factory=dict)
     directories: FakeDirectories = field(default_factory=FakeDirectories)
@@ -89,6 +99,7 @@ class Stage:
             now=lambda: self.now,
             new_id=an_id,
             new_salt=lambda: f"salt-{an_id()}",
+            console=self.console,
             queue=self.queue,
             queued=self.queued,
         )
