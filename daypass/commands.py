@@ -649,7 +649,7 @@ def _next_step(answer: Json) -> None:
         before = showing.plain(answer["extends"])[-showing.ENDING :]
         _note(f"\nIt goes on where {before} ends, once that one was used: daypass credentials {ending}")
     elif answer.get("state") in ("ready", "active"):
-        _note(f"\nIt is yours: daypass credentials {ending}")
+        _note(f"\nIt is yours: daypass credentials {ending}, or in the browser: daypass console {ending}")
 
 
 def _tell(answer: Json, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from chalicelib.broker import asking, deciding, extending, lending
 from chalicelib.broker.asking import IdempotencyKey
+from chalicelib.broker.console import Link, open_console
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
@@ -123,6 +124,9 @@ class Stage:
 
     def lent(self, request: Request, who: Principal = CAROL) -> Credentials:
         return lending.lend(self.world, who, request.id)
+
+    def linked(self, request: Request, who: Principal = CAROL, destination: str | None = None) -> Link:
+        return open_console(self.world, who, request.id, destination=destination)
 
     def request(self, id: str) -> Request:
         found = self.requests.get(id)

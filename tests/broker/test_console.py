@@ -35,10 +35,6 @@ QUARTER = timedelta(minutes=15)
 OPENED = ["session.issuing", "session.issued", "console.opened"]
 
 
-def opened(stage: Stage, request: Request, who=CAROL, destination: str | None = None) -> Link:
-    return console.open_console(stage.world, who, request.id, destination=destination)
-
-
 def meanwhile(stage: Stage, act: Callable[[], object]) -> None:
     """What happens while AWS signs in."""
     assert stage.console is not None
@@ -48,14 +44,14 @@ def meanwhile(stage: Stage, act: Callable[[], object]) -> None:
         act()
         return sign_in(*asked)
 
-    stage.console.sign_in = after_that  # type: ignore[method-assign]
+    stage.console.sign_in = after_that  # type: ignore[assignment, method-assign]
 
 
 def test_a_link_is_a_new_session_that_opens_the_window_as_every_other_does() -> None:
     stage = Stage()
     request = stage.approved()
     stage.pass_time(2 * HOUR)
-    link = opened(stage, request)
+    link = stage.linked(request)
     assert stage.types(request.id)[-3:] == OPENED
     assert stage.request(request.id).window is not None
     assert link.expires_at == NOW + 2 * HOUR + QUARTER
@@ -68,14 +64,14 @@ def test_a_link_is_a_new_session_that_opens_the_window_as_every_other_does() -> 
 def test_every_link_is_of_a_session_of_its_own_and_another_one() -> None:
     stage = Stage()
     request = stage.approved()
-    links = {opened(stage, request).url.value for _ in range(3)}
+    links = {stage.linked(request).url.value for _ in range(3)}
     assert len(links) == len(stage.sessions(request.id)) == 3
 
 
 def test_neither_the_link_nor_the_keys_are_on_the_record() -> None:
     stage = Stage()
     request = stage.approved()
-    link = opened(stage, request)
+    link = stage.linked(request)
     told = str([event.as_json() for event in stage.history(request.id)]) + str(stage.requests.story(request.id))
     [lent] = stage.lender.lent
     for secret in (link.url.value, "signin-1", lent.secret_access_key.value, lent.session_token.value):
@@ -86,7 +82,7 @@ def test_neither_the_link_nor_the_keys_are_on_the_record() -> None:
 def test_of_a_chained_session_aws_is_told_no_duration_and_of_another_one_what_remains() -> None:
     for catalogue, duration in ((Stage().catalogue, None), (via_oidc("payments-admin"), 4 * HOUR)):
         stage = Stage(catalogue=catalogue)
-        opened(stage, stage.approved(wish=an_ask(duration=4 * HOUR)))
+        stage.linked(stage.approved(wish=an_ask(duration=4 * HOUR)))
         assert stage.console is not None
         assert stage.console.signed_in == [("ASIAFAKE000000000001", "https://console.aws.amazon.com/", duration)]
 
@@ -94,11 +90,11 @@ def test_of_a_chained_session_aws_is_told_no_duration_and_of_another_one_what_re
 def test_it_leads_to_the_page_that_was_asked_for_and_never_out_of_the_console() -> None:
     stage = Stage()
     request = stage.approved()
-    opened(stage, request, destination="/s3/home")
+    stage.linked(request, destination="/s3/home")
     assert stage.console is not None
     assert stage.console.signed_in[0][1] == "https://console.aws.amazon.com/s3/home"
     with pytest.raises(Invalid, match="destination"):
-        opened(stage, request, destination="https://evil.example/")
+        stage.linked(request, destination="https://evil.example/")
     assert len(stage.lender.plans) == 1, "no session was made for nothing"
 
 
@@ -111,14 +107,14 @@ def test_the_link_ends_with_awss_quarter_of_an_hour_the_session_or_the_window(wi
     request = stage.approved(wish=an_ask(duration=window))
     stage.lent(request)
     stage.pass_time(passed)
-    assert opened(stage, request).expires_at == NOW + passed + left
+    assert stage.linked(request).expires_at == NOW + passed + left
 
 
 def test_the_quarter_of_an_hour_is_counted_from_before_aws_was_asked() -> None:
     stage = Stage()
     request = stage.approved()
     meanwhile(stage, lambda: stage.pass_time(4 * SECOND))
-    assert opened(stage, request).expires_at == NOW + QUARTER
+    assert stage.linked(request).expires_at == NOW + QUARTER
 
 
 def test_a_workload_gets_no_link_whosever_request_it_is() -> None:
@@ -126,7 +122,7 @@ def test_a_workload_gets_no_link_whosever_request_it_is() -> None:
     request = stage.asked(ROBOT, an_ask("deploy"))
     for each in (request, stage.approved()):
         with pytest.raises(NotEligible, match="only people"):
-            opened(stage, each, ROBOT)
+            stage.linked(each, ROBOT)
     assert stage.lender.plans == []
 
 
@@ -134,7 +130,7 @@ def test_a_workload_gets_no_link_whosever_request_it_is() -> None:
 def test_nobody_gets_a_link_by_somebody_elses_request(who, refusal) -> None:
     stage = Stage()
     with pytest.raises(refusal):
-        opened(stage, stage.approved(), who)
+        stage.linked(stage.approved(), who)
     assert stage.lender.plans == []
 
 
@@ -142,27 +138,27 @@ def test_the_walls_and_quotas_of_sessions_are_those_of_links() -> None:
     stage = Stage()
     pending, ready = stage.asked(), stage.approved()
     with pytest.raises(NotActive):
-        opened(stage, pending)
+        stage.linked(pending)
     with pytest.raises(NotEligible):
-        opened(stage, ready, now_in(CAROL, "engineering"))
+        stage.linked(ready, now_in(CAROL, "engineering"))
     for _ in range(10):
-        opened(stage, ready)
+        stage.linked(ready)
     with pytest.raises(TooManySessions):
-        opened(stage, ready)
+        stage.linked(ready)
     stage.pass_time(HOUR)
     with pytest.raises(NotActive, match="ended"):
-        opened(stage, ready)
+        stage.linked(ready)
     stage.catalogue = with_rules(("engineers administer the sandbox", {"max_duration": HOUR, "max_per_day": HOUR}))
     first, second = (stage.asked(ALICE, an_ask("sandbox-admin")) for _ in range(2))
-    opened(stage, first, ALICE)
+    stage.linked(first, ALICE)
     with pytest.raises(QuotaUsed):
-        opened(stage, second, ALICE)
+        stage.linked(second, ALICE)
 
 
 def test_an_emergency_may_be_seen_to_in_the_console_too() -> None:
     stage = Stage()
     request = stage.asked(wish=an_ask(reason="payments are down for everybody", break_glass=True))
-    assert opened(stage, request)
+    assert stage.linked(request)
     assert stage.types(request.id)[-3:] == OPENED
 
 
@@ -171,7 +167,7 @@ def test_where_sts_refuses_sign_in_is_not_asked() -> None:
     request = stage.approved()
     stage.lender.refuse_next()
     with pytest.raises(StsRefused):
-        opened(stage, request)
+        stage.linked(request)
     assert stage.console is not None
     assert stage.console.signed_in == []
     assert stage.request(request.id).state(NOW) is State.READY
@@ -184,9 +180,9 @@ def test_where_sign_in_fails_the_session_stays_on_the_record_and_trying_again_he
     assert stage.console is not None
     stage.console.fail_next(refusal)
     with pytest.raises(type(refusal)):
-        opened(stage, request)
+        stage.linked(request)
     assert stage.types(request.id)[-2:] == OPENED[:2]
-    assert opened(stage, request)
+    assert stage.linked(request)
     assert stage.types(request.id)[-3:] == OPENED
 
 
@@ -194,7 +190,7 @@ def test_where_no_console_is_known_nothing_is_lent_for_it() -> None:
     stage = Stage(console=None)
     request = stage.approved()
     with pytest.raises(ConsoleRefused, match="partition"):
-        opened(stage, request)
+        stage.linked(request)
     assert stage.lender.plans == []
 
 
@@ -211,7 +207,7 @@ def test_what_ends_while_aws_signs_in_gives_no_link(end: str) -> None:
     request = stage.approved()
     meanwhile(stage, lambda: ENDS[end](stage, request))
     with pytest.raises(NotActive, match="while the link was made"):
-        opened(stage, request)
+        stage.linked(request)
     assert "console.opened" not in stage.types(request.id)
 
 
@@ -221,7 +217,7 @@ def test_what_ends_between_the_look_and_the_write_gives_no_link_either(end: str)
     request = stage.approved()
     meanwhile(stage, lambda: stage.requests.meanwhile(lambda: ENDS[end](stage, request)))
     with pytest.raises(NotActive, match="while the link was made"):
-        opened(stage, request)
+        stage.linked(request)
     assert "console.opened" not in stage.types(request.id)
 
 
@@ -229,7 +225,7 @@ def test_what_others_write_at_the_same_time_is_no_reason_to_give_up() -> None:
     stage = Stage()
     request = stage.approved()
     meanwhile(stage, lambda: stage.requests.meanwhile(lambda: stage.lent(request)))
-    assert opened(stage, request)
+    assert stage.linked(request)
     assert stage.types(request.id)[-3:] == [*OPENED[:2], "console.opened"]
 
 
@@ -239,7 +235,7 @@ def test_a_link_that_cannot_be_put_on_the_record_is_not_handed_out(effect: Effec
     request = stage.approved()
     meanwhile(stage, lambda: stage.requests.fail_next(effect))
     with pytest.raises(Unavailable):
-        opened(stage, request)
+        stage.linked(request)
     assert stage.request(request.id).status is Status.USED
 
 
@@ -255,10 +251,10 @@ def test_where_the_session_took_too_long_sign_in_is_not_asked() -> None:
 
         stage.lender.lend = slowly  # type: ignore[method-assign]
         if asked:
-            assert opened(stage, request)
+            assert stage.linked(request)
         else:
             with pytest.raises(Unavailable, match="sign-in was not asked"):
-                opened(stage, request)
+                stage.linked(request)
         assert stage.console is not None
         assert bool(stage.console.signed_in) is asked
 
@@ -267,7 +263,7 @@ def test_an_approvers_cut_ends_the_link_with_the_window() -> None:
     stage = Stage()
     request = stage.asked(wish=an_ask(duration=HOUR))
     deciding.approve(stage.world, BOB, request.id, comment=None, duration=3 * MINUTE)
-    assert opened(stage, request).expires_at == NOW + 3 * MINUTE
+    assert stage.linked(request).expires_at == NOW + 3 * MINUTE
 
 
 def test_a_link_that_was_handed_out_shows_itself_to_nobody_who_only_prints_it() -> None:
