@@ -54,6 +54,7 @@ class Settings(BaseModel):
     dead_letters: the URL of the SQS queue for what can never be told; without one it is left to Lambda to give it up.
     slack_signing_secret, slack_bot_token: ARNs of secrets of AWS Secrets Manager or of parameters of SSM; both open the
     Slack door, without them it is shut. slack_api: the address of Slack's Web API.
+    signin: where sessions become links into the AWS console, instead of at the partition's own sign-in.
     local: set by `daypass local` alone: lets the catalogue name loopback issuers; refused inside Lambda.
     """
 
@@ -75,6 +76,7 @@ class Settings(BaseModel):
     slack_signing_secret: SecretStr | None = None
     slack_bot_token: SecretStr | None = None
     slack_api: str = "https://slack.com/api/"
+    signin: Annotated[str, Field(pattern=r"^https?://[!-~]{1,500}$")] | None = None
     local: bool = False
 
     @model_validator(mode="after")
@@ -100,6 +102,12 @@ class Settings(BaseModel):
             )
         if not self.slack_api.startswith("https://") and not self.local:
             raise ValueError(f"{PREFIX}SLACK_API: the bot token goes there, so it has to be https")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_go_over_tls(self) -> Settings:
+        if self.signin and not self.signin.startswith("https://") and not self.local:
+            raise ValueError(f"{PREFIX}SIGNIN: the keys of sessions go there, so it has to be https")
         return self
 
     @property

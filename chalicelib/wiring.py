@@ -16,6 +16,7 @@ from ulid import ULID
 from chalicelib import settings
 from chalicelib.aws.clients import sts_client
 from chalicelib.aws.revoker import IamRevoker
+from chalicelib.aws.signin import AwsConsole
 from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
@@ -23,6 +24,7 @@ from chalicelib.broker.ports import Directories, World
 from chalicelib.catalogue_source import CatalogueSource
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.catalogue_file import read_catalogue
+from chalicelib.core.console import site
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import Unauthenticated, Unavailable
 from chalicelib.identity import bearer, sigv4
@@ -82,8 +84,14 @@ def world() -> World:
         now=now,
         new_id=lambda: str(ULID()),
         new_salt=lambda: token_hex(16),
+        console=_console(),
         queue=_queue(stored),
     )
+
+
+def _console() -> AwsConsole | None:
+    known = site(environment().partition, environment().region, environment().signin)
+    return AwsConsole(known) if known else None
 
 
 def _queue(stored: Table) -> SqsQueue | None:

@@ -198,6 +198,16 @@ class Client:
         """A new session of a request, in the form that `credential_process` reads, and whose it is."""
         return self._call("POST", _path(request_id, "credentials"), body={}, repeatable=True)
 
+    def console(self, request_id: str, *, destination: str | None = None) -> Json:
+        """A link that signs in to the AWS console (`url`, until `expires_at`): as secret as credentials are.
+
+        destination: the page that it leads to. It takes a new session every time, so nothing is repeated.
+        """
+        answer = self._call("POST", _path(request_id, "console"), body=_given({"destination": destination}))
+        if not _is_web_page(answer.get("url")):
+            raise self._not_daypass("a link that is none")
+        return answer
+
     def bind_slack(self, code: str, *, email: str | None = None) -> Json:
         """Say that a Slack user is you. code: as Slack showed it to that user; email: theirs, if it is not yours."""
         return self._call("POST", "/v1/slack/bind", body=_given({"code": code, "email": email}), repeatable=True)
@@ -447,6 +457,18 @@ def _checked_url(url: str) -> str:
             slug="not-configured",
         )
     return url.rstrip("/")
+
+
+def _is_web_page(url: object) -> bool:
+    """Whether a browser may be sent there: an address on the web, or on this machine."""
+    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _on_this_machine(host)))
 
 
 def _on_this_machine(host: str) -> bool:

@@ -328,6 +328,32 @@ def credentials(
         _json(lent if form == "json" else {name: lent[name] for name in _PROCESS if name in lent})
 
 
+@app.command()
+def console(
+    what: Annotated[str, typer.Argument(metavar="ID-OR-ROLE", help="A request, or a role that you were given.")],
+    destination: Annotated[
+        str | None, typer.Option(metavar="PAGE", help="A page of the console: its address, or /s3/home.")
+    ] = None,
+    printed: Annotated[bool, typer.Option("--print", help="Print the link, which is a secret; open nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Open the AWS console in the browser, by an approved request."""
+    from daypass.browser import show
+
+    client = _client()
+    answer = _used(client, what, lambda request_id: client.console(request_id, destination=destination))
+    until = f"before {showing.plain(answer.get('expires_at'))}; it signs in whoever has it."
+    if as_json:
+        _json(answer)
+    elif printed:
+        _line(answer["url"])
+    elif show(answer["url"]):
+        _note("The AWS console opens in your browser.")
+    else:
+        _line(answer["url"])
+        _note(f"There is no browser here: follow this link {until}")
+
+
 def _elsewhere(name: str, about: str, *, package: str, needs: tuple[str, ...], module: str = "commands") -> None:
     """Offer a command of another package, which is imported when it is called and not before.
 
@@ -468,12 +494,20 @@ def _token() -> str:
 
 
 def _lent(client: Client, what: str) -> Json:
-    """A new session of the request that `what` names. Says why where there is none to be had."""
+    """A new session of the request that `what` names."""
+    lent = _used(client, what, client.credentials)
+    if missing := [name for name in _PROCESS[:5] if name not in lent]:
+        raise _Stop(f"The answer holds no {', '.join(missing)}: check DAYPASS_URL.")
+    return lent
+
+
+def _used(client: Client, what: str, use: Callable[[str], Json]) -> Json:
+    """The answer to a use of the request that `what` names. Says why where it gives nothing now."""
     from daypass.client import DaypassError
 
     request_id = _named(client, what)
     try:
-        lent = client.credentials(request_id)
+        return use(request_id)
     except DaypassError as error:
         if error.slug != "not-active":
             raise
@@ -481,9 +515,6 @@ def _lent(client: Client, what: str) -> Json:
         if known.get("state") in ("ready", "active"):  # then the reason is not in its state
             raise
         raise _why_not(known) from None
-    if missing := [name for name in _PROCESS[:5] if name not in lent]:
-        raise _Stop(f"The answer holds no {', '.join(missing)}: check DAYPASS_URL.")
-    return lent
 
 
 def _named(client: Client, what: str) -> str:
@@ -628,7 +659,7 @@ def _next_step(answer: Json) -> None:
         before = showing.plain(answer["extends"])[-showing.ENDING :]
         _note(f"\nIt goes on where {before} ends, once that one was used: daypass credentials {ending}")
     elif answer.get("state") in ("ready", "active"):
-        _note(f"\nIt is yours: daypass credentials {ending}")
+        _note(f"\nIt is yours: daypass credentials {ending}, or in the browser: daypass console {ending}")
 
 
 def _tell(answer: Json, as_json: bool) -> None:

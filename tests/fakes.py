@@ -19,6 +19,7 @@ from chalicelib.broker.ports import (
     Claim,
     DayIsUsed,
     Entry,
+    Keys,
     Lent,
     NotGenuine,
     NothingLent,
@@ -31,17 +32,20 @@ from chalicelib.broker.ports import (
 )
 from chalicelib.core import denies, life
 from chalicelib.core.binding import Binding, Offer, SlackUser
+from chalicelib.core.console import Site
 from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Event, Recorded
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
-from chalicelib.core.refusals import StsRefused, Unavailable
+from chalicelib.core.refusals import Refusal, StsRefused, Unavailable
 from chalicelib.core.request import Change, Covers, Request, Session
 from chalicelib.core.session import SessionPlan
 from chalicelib.core.times import stamp
 from chalicelib.core.vouching import Directory
 
 T = TypeVar("T")
+
+CONSOLE = "console.aws.amazon.com"
 
 Quota = tuple[str, date, str | None, str | None]
 """Whose, on which day, and of which role and rule; of none: emergencies."""
@@ -374,6 +378,25 @@ class FakeRevoker:
         yield
         if told:
             raise told
+
+
+@dataclass
+class FakeConsole:
+    """`ports.Console` without AWS: canned links, no two alike. `signed_in`: the keys of each, page and duration."""
+
+    site: Site = field(default_factory=lambda: Site("https://us-east-1.signin.example/federation", CONSOLE))
+    signed_in: list[tuple[str, str, timedelta | None]] = field(default_factory=list)
+    _next: Refusal | None = None
+
+    def fail_next(self, refusal: Refusal) -> None:
+        self._next = refusal
+
+    def sign_in(self, keys: Keys, page: str, duration: timedelta | None) -> Secret:
+        self.signed_in.append((keys.access_key_id, page, duration))
+        told, self._next = self._next, None
+        if told:
+            raise told
+        return Secret(f"{self.site.federation}?Action=login&SigninToken=signin-{len(self.signed_in)}")
 
 
 @dataclass

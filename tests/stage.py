@@ -9,6 +9,7 @@ from typing import Any
 
 from chalicelib.broker import asking, deciding, extending, lending
 from chalicelib.broker.claiming import IdempotencyKey
+from chalicelib.broker.console import Link, open_console
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
@@ -20,7 +21,16 @@ from chalicelib.core.request import Ask, Request, Session
 from chalicelib.core.times import read_stamp
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
-from tests.fakes import FakeBindings, FakeDirectories, FakeLender, FakeQueue, FakeRequests, FakeRevoker, Quota
+from tests.fakes import (
+    FakeBindings,
+    FakeConsole,
+    FakeDirectories,
+    FakeLender,
+    FakeQueue,
+    FakeRequests,
+    FakeRevoker,
+    Quota,
+)
 from tests.people import BOB, CAROL
 
 EXAMPLE = example_catalogue("http://127.0.0.1:8000")
@@ -68,6 +78,7 @@ class Stage:
     bindings: FakeBindings = field(init=False)
     lender: FakeLender = field(init=False)
     revoker: FakeRevoker = field(init=False)
+    console: FakeConsole | None = field(default_factory=FakeConsole)
     queue: FakeQueue | None = None
     queued: dict[tuple[str, int], str] = field(default_factory=dict)
     directories: FakeDirectories = field(default_factory=FakeDirectories)
@@ -89,6 +100,7 @@ class Stage:
             now=lambda: self.now,
             new_id=an_id,
             new_salt=lambda: f"salt-{an_id()}",
+            console=self.console,
             queue=self.queue,
             queued=self.queued,
         )
@@ -112,6 +124,9 @@ class Stage:
 
     def lent(self, request: Request, who: Principal = CAROL) -> Credentials:
         return lending.lend(self.world, who, request.id)
+
+    def linked(self, request: Request, who: Principal = CAROL, destination: str | None = None) -> Link:
+        return open_console(self.world, who, request.id, destination=destination)
 
     def request(self, id: str) -> Request:
         found = self.requests.get(id)

@@ -13,7 +13,19 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.aws.queue import SqsQueue
-from chalicelib.broker import asking, binding, deciding, emergency, ending, extending, lending, revoking, seeing
+from chalicelib.aws.signin import AwsConsole
+from chalicelib.broker import (
+    asking,
+    binding,
+    console,
+    deciding,
+    emergency,
+    ending,
+    extending,
+    lending,
+    revoking,
+    seeing,
+)
 from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.binding import SlackUser
@@ -27,6 +39,7 @@ from tests.builders import HOUR, SECOND
 from tests.hub import Hub
 from tests.local.accounts import as_root
 from tests.people import ALICE, CAROL, DAVE, FRANK
+from tests.signin import stub_sign_in
 from tests.slack.fake_slack import TEAM, Person
 from tests.slack.team import Workspace, open_workspace
 from tests.stage import CATALOGUE, an_ask, more_of, read_example, with_rules
@@ -68,6 +81,16 @@ def test_credentials_take_four_read_write_sts_write(hub: Hub) -> None:
     deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
     for _ in range(2):
         assert counted(hub, lambda: lending.lend(hub.world, CAROL, id)) == {READ: 1, WRITE: 2, STS: 1}
+
+
+def test_the_console_takes_what_credentials_take_and_then_one_of_sign_in_one_read_and_one_write(hub: Hub) -> None:
+    id = asking.ask(hub.world, CAROL, an_ask(), None).request.id
+    deciding.approve(hub.world, FRANK, id, comment=None, duration=None)
+    with stub_sign_in() as stub:
+        world = replace(hub.world, console=AwsConsole(stub.site))
+        for number in (1, 2):
+            calls = counted(hub, lambda: console.open_console(world, CAROL, id, destination=None))
+            assert (calls, len(stub.heard)) == ({READ: 2, WRITE: 3, STS: 1}, number)
 
 
 def test_ask_and_issue_takes_three_write_sts_write(hub: Hub) -> None:

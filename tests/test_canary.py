@@ -7,14 +7,17 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from chalicelib.aws.clients import sts_client
 from chalicelib.aws.messages import MessagesTable
 from chalicelib.aws.queue import SqsQueue
+from chalicelib.aws.signin import AwsConsole
 from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.stream import committed
 from chalicelib.aws.sts import StsLender
@@ -35,6 +38,7 @@ from chalicelib.outbox.posting import Desk, post
 from chalicelib.telling import ToldTable
 from chalicelib.web.gate import Gate
 from daypass.local import example
+from daypass.local.console import Answer
 from daypass.local.embedded_aws import EmbeddedAws
 from daypass.local.example import Emergencies
 from daypass.operator.documents import documents
@@ -46,6 +50,7 @@ from tests.identity.tokens import Idp
 from tests.oidc import TrustedRole, stub_sts
 from tests.outbox.fakes import FakeBus
 from tests.people import ALICE, FRANK
+from tests.signin import stub_sign_in
 from tests.slack.team import Workspace as Team
 from tests.slack.team import open_workspace
 from tests.slack.workspace import FakeSlack, Workspace
@@ -73,16 +78,16 @@ class Tweeting:
 
 
 class Broken:
-    """A table that breaks when a session's outcome is put down, with everything there is in its hands."""
+    """A table that breaks when what comes of a session is put down, with everything there is in its hands."""
 
-    def __init__(self, requests: Any) -> None:
-        self.requests = requests
+    def __init__(self, requests: Any, at: str = "session.issued") -> None:
+        self.requests, self.at = requests, at
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.requests, name)
 
     def commit(self, change: Any, *further: Any) -> None:
-        if change.events[-1].type == "session.issued":
+        if change.events[-1].type == self.at:
             raise RuntimeError(f"a bug that tells all it holds: {change!r}")
         self.requests.commit(change, *further)
 
@@ -300,6 +305,54 @@ def test_the_token_that_daypass_signs_is_shown_to_sts_and_to_nobody_else(
 
     parts = [part for token in sts.tokens for part in (token, *token.split(".")[1:])]
     look_everywhere(hub, lines, capfd, answers, *parts)
+
+
+LINK_ECHOES: list[Callable[[str], Answer]] = [
+    lambda secret: Answer(HTTPStatus.BAD_REQUEST, {"Content-Type": "text/html"}, secret.encode()),
+    lambda secret: Answer(HTTPStatus.BAD_REQUEST, {"Content-Type": "application/json"}, secret.encode()),
+    lambda secret: Answer(HTTPStatus.FOUND, {"Location": f"http://127.0.0.1:1/?{quote(secret)}"}, b""),
+    lambda secret: Answer(HTTPStatus.OK, {"X-Said": quote(secret)}, json.dumps({"Token": secret}).encode()),
+    lambda secret: Answer(HTTPStatus.OK, {}, json.dumps({"SigninToken": [secret]}).encode()),
+    lambda secret: Answer(HTTPStatus.BAD_GATEWAY, {"X-Said": quote(secret)}, secret.encode()),
+]
+
+
+def test_the_link_to_the_console_is_shown_to_its_requester_and_its_keys_to_sign_in_alone(
+    hub: Hub, lines: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with stub_sign_in() as stub:
+        world = replace(hub.world, lender=Tweeting(hub.world.lender), console=AwsConsole(stub.site))
+        stage: Any = SimpleNamespace(world=world)
+        api = Api(stage=stage)
+        answers: list[str] = []
+
+        def call(method: str, url: str, body: object = None) -> HttpAnswer:
+            answer = api.call(method, url, body, who=ALICE)
+            answers.append(answer.body + json.dumps(dict(answer.headers)))
+            return answer
+
+        id = call("POST", "/v1/requests", SANDBOX).json["id"]
+        path = f"/v1/requests/{id}/console"
+        links = [call("POST", path).json["url"] for _ in range(2)]
+        del answers[-2:]
+        for echo in LINK_ECHOES:
+            stub.says = lambda handler, echo=echo: handler.send_whole(
+                echo(f"{SECRET_KEY} {SESSION_TOKEN} {stub.tokens()}")
+            )
+            assert call("POST", path).status in (502, 503)
+        stub.says = None
+        stage.world = replace(world, requests=Broken(world.requests, at="console.opened"))
+        assert call("POST", path).status == 500
+        stage.world = world
+        for url in (path.removesuffix("/console"), path.removesuffix("console") + "events"):
+            assert call("GET", url).status == 200
+        tokens = stub.tokens()
+        assert len(set(tokens)) == 3
+        assert all(b"CANARY" in heard.body for heard in stub.heard)
+        assert not any("CANARY" in heard.path + str(heard.headers) for heard in stub.heard)
+
+    assert all(any(token in link for token in tokens) for link in links)
+    look_everywhere(hub, lines, capfd, answers, "CANARY", quote(SESSION_TOKEN), *tokens, *links)
 
 
 def test_no_secret_of_slack_is_found_in_log_table_answers_or_what_slack_is_told(

@@ -164,3 +164,15 @@ def test_the_bot_token_goes_nowhere_in_the_clear() -> None:
     with pytest.raises(Misconfigured, match=r"SLACK_API.*https"):
         settings.read({**COMPLETE, **SLACK, "DAYPASS_SLACK_API": "http://slack.com/api/"})
     assert settings.read({**COMPLETE, **SLACK, "DAYPASS_SLACK_API": "https://slack-gov.com/api/"}).slack_door
+
+
+def test_sign_in_may_be_elsewhere_and_only_a_local_one_hears_keys_in_the_clear() -> None:
+    assert settings.read(COMPLETE).signin is None
+    for address in ("https://signin.aws.amazon.com/federation", "https://us-west-2.signin.aws.amazon.com/federation"):
+        assert settings.read({**COMPLETE, "DAYPASS_SIGNIN": address}).signin == address
+    clear = {**COMPLETE, "DAYPASS_SIGNIN": "http://127.0.0.1:8000/aws-console/federation"}
+    with pytest.raises(Misconfigured, match=r"SIGNIN.*https"):
+        settings.read(clear)
+    assert settings.read({**clear, "DAYPASS_LOCAL": "true"}).signin
+    with pytest.raises(Misconfigured, match="SIGNIN"):
+        settings.read({**COMPLETE, "DAYPASS_SIGNIN": "ftp://signin.example/"})

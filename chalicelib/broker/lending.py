@@ -27,6 +27,7 @@ from chalicelib.core import extension
 from chalicelib.core.ledger import Detail, EventType
 from chalicelib.core.life import Move, State, Status, moved
 from chalicelib.core.principal import Principal
+from chalicelib.core.provider import Via
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import (
     FieldError,
@@ -52,7 +53,10 @@ SIGNING = timedelta(seconds=3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What the requester receives, once. expiration: the earlier of STS's own and the window's end (aware, UTC)."""
+    """What the requester receives, once. expiration: the earlier of STS's own and the window's end (aware, UTC).
+
+    session_id: the session's in the history. via: how it was lent.
+    """
 
     access_key_id: str
     secret_access_key: Secret
@@ -63,7 +67,9 @@ class Credentials:
     assumed_role_id: str
     source_identity: str
     request_id: str
+    session_id: str
     session_name: str
+    via: Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +234,9 @@ def _finish(world: World, begun: _Begun) -> Credentials:
         assumed_role_id=lent.assumed_role_id,
         source_identity=begun.plan.source_identity,
         request_id=begun.change.after.id,
+        session_id=begun.session.id,
         session_name=begun.session.session_name,
+        via=begun.plan.via,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.catalogue import Catalogue
+from chalicelib.core.console import Site
 from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Event, Recorded
 from chalicelib.core.principal import Principal
@@ -284,6 +285,31 @@ class Lender(Protocol):
         """
 
 
+class Keys(Protocol):
+    """What signs as a session: STS's answer, or what was made of it."""
+
+    @property
+    def access_key_id(self) -> str: ...
+    @property
+    def secret_access_key(self) -> Secret: ...
+    @property
+    def session_token(self) -> Secret: ...
+
+
+class Console(Protocol):
+    """The console, to which AWS signs in whoever has a session's keys."""
+
+    @property
+    def site(self) -> Site: ...
+
+    def sign_in(self, keys: Keys, page: str, duration: timedelta | None) -> Secret:
+        """A link that signs in as the session and leads to a page of the site; whoever has it is signed in.
+
+        duration: of the console's own session, where the session is not chained. Raises ConsoleRefused where AWS said
+        no, and Unavailable where it did not answer within 5 s.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """What a directory is told of an ask, so that its facts may depend on it."""
@@ -327,8 +353,8 @@ class World:
     catalogue: today's, the last good one. bindings, directories: made when they are first asked for, which few
     calls do.
     now: aware UTC, whole seconds. new_id: a ULID, which may well be guessed. new_salt: a text that cannot be.
-    queue: None where there is none. queued: the emergency that went to the queue, for each person and outage; this
-    process's own memory.
+    console: None where the partition's is not known. queue: None where there is none.
+    queued: the emergency that went to the queue, for each person and outage; this process's own memory.
     """
 
     catalogue: Callable[[], Catalogue]
@@ -340,5 +366,6 @@ class World:
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     new_salt: Callable[[], str]
+    console: Console | None = None
     queue: EmergencyQueue | None = None
     queued: MutableMapping[tuple[str, int], str] = field(default_factory=dict)

@@ -16,7 +16,12 @@ CLOCKS = timedelta(minutes=5)
 A_CALL = timedelta(minutes=1)
 """From a session's `session.issuing` to STS's answer it is no longer; after that it reads as failed."""
 
-_OF_SESSIONS = (EventType.SESSION_ISSUING, EventType.SESSION_ISSUED, EventType.SESSION_FAILED)
+_OF_SESSIONS = (
+    EventType.SESSION_ISSUING,
+    EventType.SESSION_ISSUED,
+    EventType.SESSION_FAILED,
+    EventType.CONSOLE_OPENED,
+)
 _NO_ANSWER = "no-answer"
 _ANSWER = ("access_key_id", "assumed_role_id", "sts_request_id")
 
@@ -25,7 +30,8 @@ _ANSWER = ("access_key_id", "assumed_role_id", "sts_request_id")
 class Known:
     """A session on the record. access_key_id, assumed_role_id, sts_request_id: None where STS's answer is not on it.
 
-    possible: whether STS may have made it. It did not where it refused, or was not asked.
+    possible: whether STS may have made it. It did not where it refused, or was not asked. expires_at: by STS's answer.
+    console_at: when a link into the console was made of it.
     """
 
     request_id: str
@@ -36,6 +42,8 @@ class Known:
     assumed_role_id: str | None = None
     sts_request_id: str | None = None
     possible: bool = True
+    expires_at: datetime | None = None
+    console_at: datetime | None = None
 
 
 class Record:
@@ -58,6 +66,18 @@ class Record:
         """For calls that CloudTrail tells without their key. Whoever had another key could claim the name."""
         known = self._by_role_id.get(assumed_role_id) if assumed_role_id else None
         return known if known and _in_time(known, issued_at) else None
+
+    def by_console(self, assumed_role_id: str | None, begun_at: datetime | None) -> Known | None:
+        """For a console session: it has the session's identity, keys of its own, and begins once its link is followed.
+
+        Whoever had a key of the same role by the same name in that time, and whose AssumeRole is not in what was read,
+        is not told apart from it.
+        """
+        known = self._by_role_id.get(assumed_role_id) if assumed_role_id else None
+        if known is None or known.console_at is None or begun_at is None:
+            return None
+        until = known.expires_at or known.console_at
+        return known if known.console_at - CLOCKS <= begun_at <= until + CLOCKS else None
 
     def by_name(self, session_name: str | None, role_arn: str | None, issued_at: datetime | None) -> Known | None:
         """For a session whose key never came onto the record. Where it did, another key only claims the name."""
@@ -97,8 +117,12 @@ def _read(sessions: dict[str, Known], event: Mapping[str, Any]) -> None:
             role_arn=_text(details["role_arn"]),
             begun_at=read_stamp(_text(event["at"])),
         )
+    elif id in sessions and event["type"] == EventType.CONSOLE_OPENED:
+        sessions[id] = replace(sessions[id], console_at=read_stamp(_text(event["at"])))
     elif id in sessions:
         told: dict[str, Any] = {name: _text(details[name]) for name in _ANSWER if name in details}
+        if "expiration" in details:
+            told["expires_at"] = read_stamp(_text(details["expiration"]))
         possible = "access_key_id" in told or details.get("code") == _NO_ANSWER
         sessions[id] = replace(sessions[id], **told, possible=possible)
 

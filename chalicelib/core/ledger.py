@@ -32,6 +32,7 @@ class EventType(StrEnum):
     SESSION_ISSUING = "session.issuing"
     SESSION_ISSUED = "session.issued"
     SESSION_FAILED = "session.failed"
+    CONSOLE_OPENED = "console.opened"
     BREAK_GLASS_OPENED = "break_glass.opened"
     BREAK_GLASS_REVIEWED = "break_glass.reviewed"
     DENY_WRITTEN = "deny.written"

@@ -135,6 +135,8 @@ class Reckoning:
     def _known(self, record: Record, sheet: Sheet) -> Known | None:
         if known := record.by_key(sheet.access_key_id):
             return known
+        if not sheet.issuances and (known := record.by_console(*sheet.identity)):
+            return known
         if sheet.access_key_id is None:
             return record.by_identity(*sheet.identity)
         for fact in sheet.issuances.values():

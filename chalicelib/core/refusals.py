@@ -183,6 +183,13 @@ class StsRefused(Refusal):
         self.code = code
 
 
+class ConsoleRefused(Refusal):
+    """AWS's sign-in answered, and not with a link into the console. The session that it was asked about is lent."""
+
+    slug = "console-refused"
+    title = "AWS did not sign you in to its console"
+
+
 class Unavailable(Refusal):
     """Something Daypass needs did not answer; whether it acted may be unknown. `retry_after`: when to ask again.
 

@@ -248,4 +248,6 @@ def _how_to_go_on(telling: Telling) -> Json:
     return blocks.section(
         blocks.text("Your credentials: "),
         blocks.text(f"daypass credentials {id}", code=True),
+        blocks.text(", or the AWS console: "),
+        blocks.text(f"daypass console {id}", code=True),
     )

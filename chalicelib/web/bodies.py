@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
 )
 
+from chalicelib.core.console import LONGEST_PAGE
 from chalicelib.core.life import State
 from chalicelib.core.request import Ask, ScopeChoice, Verdict
 from chalicelib.core.times import read_instant
@@ -149,6 +150,13 @@ class ReturnBody(In):
 
 class RevokeBody(In):
     comment: Text
+
+
+class ConsoleBody(In):
+    destination: Annotated[str, Field(min_length=1, max_length=LONGEST_PAGE)] | None = Field(
+        default=None,
+        description="The page to begin with: an address of the AWS console, or a path as in `/s3/home`.",
+    )
 
 
 class NothingBody(In):

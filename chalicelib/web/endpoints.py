@@ -12,7 +12,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chalicelib.broker import asking, binding, deciding, emergency, ending, extending, lending, revoking, seeing
+from chalicelib.broker import (
+    asking,
+    binding,
+    console,
+    deciding,
+    emergency,
+    ending,
+    extending,
+    lending,
+    revoking,
+    seeing,
+)
 from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
@@ -22,6 +33,7 @@ from chalicelib.core.refusals import (
     AlreadyExtended,
     AlreadyReviewed,
     ChangedMeanwhile,
+    ConsoleRefused,
     FieldError,
     GroupsOverage,
     IdempotencyKeyReused,
@@ -241,6 +253,11 @@ def lend(call: Call) -> Answer:
     return Answer(200, views.CredentialsView.of(lending.lend(call.world, call.principal, call.id)))
 
 
+def open_console(call: Call) -> Answer:
+    link = console.open_console(call.world, call.principal, call.id, destination=call.body.destination)
+    return Answer(200, views.ConsoleView.of(link))
+
+
 def bind(call: Call) -> Answer:
     body = call.body
     bound = binding.confirm(call.world, call.principal, body.code, email=body.email)
@@ -407,6 +424,15 @@ ENDPOINTS = (
         body=bodies.NothingBody,
         answers={200: (views.CredentialsView,)},
         refuses=(NotFound, *LENDING_REFUSES),
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests/{id}/console",
+        summary="A link that signs you in to the AWS console, by a new session of your request",
+        view=open_console,
+        body=bodies.ConsoleBody,
+        answers={200: (views.ConsoleView,)},
+        refuses=(NotFound, *LENDING_REFUSES, ConsoleRefused),
     ),
     Endpoint(
         method="POST",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from chalicelib.broker.asking import DryRun
 from chalicelib.broker.binding import Bound
+from chalicelib.broker.console import Link
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.seeing import Requestable
 from chalicelib.core.binding import GROUPS_LAST, SlackUser
@@ -540,6 +541,17 @@ class CredentialsView(Out):
             RequestId=lent.request_id,
             SessionName=lent.session_name,
         )
+
+
+class ConsoleView(Out):
+    """`url` signs in whoever follows it, until `expires_at`: it is as secret as credentials are."""
+
+    url: str
+    expires_at: Instant
+
+    @classmethod
+    def of(cls, link: Link) -> ConsoleView:
+        return cls(url=link.url.value, expires_at=link.expires_at)
 
 
 class ProblemField(Out):

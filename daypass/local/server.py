@@ -26,7 +26,7 @@ from chalicelib.aws.table import Table, create
 from chalicelib.core.catalogue_file import read_catalogue
 from chalicelib.log import log
 from chalicelib.slack.posting import Slack
-from daypass.local import example, issuers
+from daypass.local import console, example, issuers
 from daypass.local.embedded_aws import HOST, HUB_ACCOUNT, CannotStart, EmbeddedAws
 from daypass.local.folder import Folder, Stage, write_private
 from daypass.local.news import told
@@ -62,7 +62,7 @@ def serving(folder: Folder, *, port: int, aws_port: int, say: Say) -> Iterator[S
         documents: dict[str, bytes] = {}
         os.environ["AWS_ENDPOINT_URL"] = aws.url
         os.environ["DAYPASS_DEAD_LETTERS"] = example.dead_letters(aws.url)
-        server = _bound(loaded(_ROOT), port, documents, say)
+        server = _bound(loaded(_ROOT), port, documents, console.SignIn(console.whose(aws.url)), say)
         with server:
             stage = Stage(folder, f"http://{HOST}:{server.server_address[1]}", aws.url)
             documents.update(issuers.documents(keys, stage.api))
@@ -135,6 +135,7 @@ def _furnish(stage: Stage) -> None:
     write_private(stage.folder.catalogue, example.catalogue(stage.api, example.provider_key(stage.aws)))
     emergencies = example.seed(stage.aws)
     os.environ.update(DAYPASS_EMERGENCY_QUEUE=emergencies.queue, DAYPASS_EMERGENCY_KEY=emergencies.key)
+    os.environ["DAYPASS_SIGNIN"] = stage.api + console.FEDERATION
     # The broker itself may not make tables: the hub's root does, once.
     create(
         Table(
@@ -203,10 +204,12 @@ def _threaded(module: ModuleType) -> Chalice:
     return app
 
 
-def _bound(app: Chalice, port: int, documents: Mapping[str, bytes], say: Say) -> ThreadedHTTPServer:
+def _bound(
+    app: Chalice, port: int, documents: Mapping[str, bytes], signin: console.SignIn, say: Say
+) -> ThreadedHTTPServer:
     chosen = {"chalice_app": app, "project_dir": str(_ROOT), "lambda_timeout": 29}
     config = Config(chalice_stage="local", user_provided_params=chosen)
-    handler = functools.partial(_Handler, documents=documents, say=say)
+    handler = functools.partial(_Handler, documents=documents, signin=signin, say=say)
     try:
         server: ThreadedHTTPServer = LocalDevServer(
             app, config, HOST, port, handler_cls=handler, server_cls=_Server
@@ -239,12 +242,15 @@ class _Server(ThreadedHTTPServer):
 
 
 class _Handler(ChaliceRequestHandler):
-    """Chalice's, with the issuers' documents before it and one line for each request."""
+    """Chalice's, with the issuers' documents and the local sign-in before it and one line for each request."""
 
     _QUIET = ("/v1/health", issuers.PREFIX)
 
-    def __init__(self, *args: Any, documents: Mapping[str, bytes], say: Say, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, documents: Mapping[str, bytes], signin: console.SignIn, say: Say, **kwargs: Any
+    ) -> None:
         self._documents = documents
+        self._signin = signin
         self._say = say
         super().__init__(*args, **kwargs)
 
@@ -254,10 +260,20 @@ class _Handler(ChaliceRequestHandler):
         elif refusal := self._refusal():
             self.close_connection = True
             self._send_http_response(refusal, {"Connection": "close"}, b"{}")
+        elif self.path.partition("?")[0] == console.FEDERATION and self.command in ("GET", "POST"):
+            self._sign_in()
         else:
             self._generic_handle()
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _answer
+
+    def _sign_in(self) -> None:
+        if self.command == "POST":
+            body = self.rfile.read(int(self.headers.get("content-length", "0")))
+            answer = self._signin.token(self.headers.get("content-type"), body)
+        else:
+            answer = self._signin.page(self.path.partition("?")[2])
+        self._send_http_response(answer.status, answer.headers, answer.body)
 
     def _refusal(self) -> HTTPStatus | None:
         """What API Gateway would not let through, and Chalice's local server cannot read."""

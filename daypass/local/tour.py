@@ -107,7 +107,7 @@ def chapters(stage: Stage, path: Path | None) -> tuple[Chapter, ...]:
             ),
         ),
         Chapter(
-            "Carol's AWS CLI asks Daypass by itself. It reaches her account, and nobody else's.",
+            "Carol's AWS CLI asks Daypass by itself. It reaches her account, and nobody else's; so would her browser.",
             (
                 _as("carol"),
                 Step(
@@ -122,6 +122,10 @@ def chapters(stage: Stage, path: Path | None) -> tuple[Chapter, ...]:
                 ),
                 Step("aws s3 ls s3://payments-files", (r"readme\.txt",)),
                 Step("aws s3 ls s3://data-files", (r"AccessDenied",), refused=True),
+                Step(
+                    "daypass console payments-admin --print --destination /s3/home",
+                    (r"^http://127\.0\.0\.1:\d+/aws-console/federation\?Action=login&.*s3%2Fhome&SigninToken=",),
+                ),
             ),
         ),
         Chapter(
@@ -129,7 +133,7 @@ def chapters(stage: Stage, path: Path | None) -> tuple[Chapter, ...]:
             (
                 Step(
                     "daypass show $REQUEST",
-                    (r"request\.approved +frank@example\.com", r"session\.issued", r"\bactive\b"),
+                    (r"request\.approved +frank@example\.com", r"console\.opened +carol", r"\bactive\b"),
                 ),
                 Step("daypass return $REQUEST", (r"\breturned\b",)),
                 Step("daypass credentials $REQUEST", (r"is returned",), refused=True),

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking
+from chalicelib.broker import asking, console, deciding, emergency, ending, extending, lending, revoking
 from chalicelib.broker.claiming import IdempotencyKey
+from chalicelib.broker.console import Link
 from chalicelib.broker.lending import Credentials
 from chalicelib.broker.ports import CannotDeny, World
 from chalicelib.core.catalogue import Extensions, Quotas, Who
@@ -23,6 +24,7 @@ from chalicelib.core.life import OPEN, State, Status
 from chalicelib.core.refusals import (
     AlreadyApprovedByYou,
     AlreadyReviewed,
+    ConsoleRefused,
     NotActive,
     NotCancellable,
     NotPending,
@@ -67,8 +69,9 @@ class Wire:
         wire = self
 
         class Proxy:
-            def __getattr__(self, name: str) -> Callable[..., Any]:
-                return lambda *args, **kwargs: wire.call(getattr(port, name), *args, **kwargs)
+            def __getattr__(self, name: str) -> Any:
+                known = getattr(port, name)
+                return (lambda *args, **kwargs: wire.call(known, *args, **kwargs)) if callable(known) else known
 
         return Proxy()
 
@@ -79,6 +82,8 @@ class Wire:
         port = act.__self__  # type: ignore[attr-defined]
         if self.fault is Fault.REFUSED and port is self.stage.lender:
             raise StsRefused("No.", "AccessDenied")
+        if self.fault is Fault.REFUSED and port is self.stage.console:
+            raise ConsoleRefused("No.")
         if self.fault is Fault.REFUSED:
             raise CannotDeny("AccessDenied: no.", "AccessDenied")
         if self.fault is Fault.BUG:
@@ -94,7 +99,7 @@ class Wire:
     @property
     def world(self) -> World:
         world = self.stage.world
-        ports = {name: self.through(getattr(world, name)) for name in ("requests", "lender", "revoker")}
+        ports = {name: self.through(getattr(world, name)) for name in ("requests", "lender", "revoker", "console")}
         return replace(world, **ports)
 
 
@@ -137,6 +142,10 @@ def _return(world: World, stage: Stage) -> object:
 
 def _lend(world: World, stage: Stage) -> object:
     return lending.lend(world, CAROL, only(stage))
+
+
+def _open_console(world: World, stage: Stage) -> object:
+    return console.open_console(world, CAROL, only(stage), destination=None)
 
 
 def _extend(world: World, stage: Stage) -> object:
@@ -249,6 +258,8 @@ USE_CASES = {
     "review": (burning, _review, 2),
     "first use": (approved, _lend, 4),
     "later use": (used, _lend, 4),
+    "first use, the console": (approved, _open_console, 7),
+    "later use, the console": (used, _open_console, 7),
     "extend": (used, _extend, 2),
     "extend what is ready": (approved, _extend, 2),
     "cancel with extensions": (extended_twice, _cancel_all, 4),
@@ -260,23 +271,25 @@ USE_CASES = {
     "break-glass, the day's only one": (one_emergency_a_day, _break_glass, 3),
     "escalate, the day's only one": (pending_where_one_may_burn_a_day, _escalate, 2),
 }
-# The number of the call, from 0, that goes to STS and not to the table.
-STS_CALL = {
-    "ask-and-lend": 1,
-    "break-glass": 1,
-    "first use": 2,
-    "later use": 2,
-    "first use of an extension": 3,
-    "ask-and-lend, the day's only hour": 1,
-    "first use, the day's only hour": 2,
-    "break-glass, the day's only one": 1,
+# The numbers of the calls, from 0, that go to STS or sign-in and not to the table.
+REFUSABLE = {
+    "ask-and-lend": (1,),
+    "break-glass": (1,),
+    "first use": (2,),
+    "later use": (2,),
+    "first use, the console": (2, 4),
+    "later use, the console": (2, 4),
+    "first use of an extension": (3,),
+    "ask-and-lend, the day's only hour": (1,),
+    "first use, the day's only hour": (2,),
+    "break-glass, the day's only one": (1,),
 }
 CASES = [
     pytest.param(name, number, fault, id=f"{name}: call {number + 1}, {fault.value}")
     for name, (_, _, calls) in USE_CASES.items()
     for number in range(calls)
     for fault in Fault
-    if fault is not Fault.REFUSED or number == STS_CALL.get(name)
+    if fault is not Fault.REFUSED or number in REFUSABLE.get(name, ())
 ]
 
 
@@ -297,11 +310,12 @@ def test_given_one_call_fails_then_nothing_is_handed_out_and_the_story_goes_on(
     before, act, _ = USE_CASES[name]
     stage = Stage()
     before(stage)
-    issued_before = issued(stage)
-    with pytest.raises((Unavailable, StsRefused, RuntimeError, Crash)):
+    told = handed_out if act is not _open_console else links_handed_out
+    before_that = told(stage)
+    with pytest.raises((Unavailable, StsRefused, ConsoleRefused, RuntimeError, Crash)):
         act(Wire(stage, number + 1, fault).world, stage)
     record_is_sound(stage)
-    assert issued(stage) <= issued_before + (1 if fault in (Fault.UNANSWERED, Fault.CRASH_AFTER) else 0)
+    assert told(stage) <= before_that + (1 if fault in (Fault.UNANSWERED, Fault.CRASH_AFTER) else 0)
     goes_on(act, stage)
     record_is_sound(stage)
 
@@ -315,6 +329,8 @@ def goes_on(act: Callable[[World, Stage], object], stage: Stage) -> None:
     if isinstance(outcome, Credentials):
         keys = {session.access_key_id for session in sessions(stage)}
         assert outcome.access_key_id in keys
+    if isinstance(outcome, Link):
+        assert stage.history(only(stage))[-1].type == "console.opened"
 
 
 # Revoking: 1 read, 2 request.revoked, 3 the deny, 4 its outcome. After the second the access is gone, come what may.
@@ -550,5 +566,11 @@ def sessions(stage: Stage) -> list[Any]:
     return [session for request in known for session in (stage.requests.story(request.id) or ((), ()))[1]]
 
 
-def issued(stage: Stage) -> int:
+def handed_out(stage: Stage) -> int:
+    """How many credentials may be out, by the record."""
     return sum(session.access_key_id is not None for session in sessions(stage))
+
+
+def links_handed_out(stage: Stage) -> int:
+    """A session whose link is not on the record is one that nobody has the keys of."""
+    return sum(event.type == "console.opened" for event in stage.history(only(stage)))

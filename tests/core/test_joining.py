@@ -37,7 +37,12 @@ from tests.trails import (
     an_issuance,
 )
 
-CAROL, CHAINED, ZOE = "ASIACAROL00000000001", "ASIACHAINED000000001", "ASIAZOE0000000000001"
+CAROL, BROWSER, CHAINED, ZOE = (
+    "ASIACAROL00000000001",
+    "ASIABROWSER000000001",
+    "ASIACHAINED000000001",
+    "ASIAZOE0000000000001",
+)
 REQUEST = "01KREQUEST0000000000000000"
 TAGS = {"daypass:request": REQUEST}
 ZOES = {
@@ -245,6 +250,34 @@ class TestTheRecordAlone:
         known = replace(KNOWN, access_key_id=None, assumed_role_id=None, sts_request_id=None)
         found = self.told(*a_pair(CAROL), an_issuance(ZOE, by=ZOES), known=known)
         assert [found[key].bypass for key in (CAROL, ZOE)] == [True, True]
+
+    OPENED = replace(KNOWN, expires_at=NOON + 60 * MINUTE, console_at=NOON + MINUTE)
+    IN_THE_CONSOLE = (
+        a_use(CAROL, action="signin:GetSigninToken"),
+        a_use(None, action="signin:ConsoleLogin", session=a_session(None, begun_at=NOON + 9 * MINUTE)),
+        a_use(None, NOON + 10 * MINUTE, session=a_session(BROWSER, begun_at=NOON + 9 * MINUTE)),
+        an_issuance(CHAINED, DEPLOY, "carol", NOON + 11 * MINUTE, by=a_session(BROWSER, begun_at=NOON + 9 * MINUTE)),
+    )
+
+    def test_what_is_done_in_the_console_is_the_requests_by_other_keys_and_also_beyond_another_role(self):
+        found = self.told(*a_pair(CAROL), *self.IN_THE_CONSOLE, known=self.OPENED)
+        assert {key: (each.request_id, each.bypass) for key, each in found.items()} == dict.fromkeys(
+            (CAROL, BROWSER, CHAINED), (REQUEST, False)
+        )
+        assert (found[BROWSER].session_name, found[BROWSER].events) == ("01K-carol", 3), "the sign-in is one of them"
+        (_, login, *_) = self.IN_THE_CONSOLE
+        assert self.told(*a_pair(CAROL), login, known=self.OPENED)[None].request_id == REQUEST
+
+    def test_but_not_where_no_link_was_made_or_its_session_is_over(self):
+        late = a_use(None, NOON + 90 * MINUTE, session=a_session(ZOE, begun_at=NOON + 80 * MINUTE))
+        found = self.told(*a_pair(CAROL), *self.IN_THE_CONSOLE)
+        assert [found[key].bypass for key in (CAROL, BROWSER, CHAINED)] == [False, True, True]
+        assert self.told(*a_pair(CAROL), late, known=self.OPENED)[ZOE].bypass
+
+    def test_nor_for_a_key_whose_own_assume_role_only_took_the_name(self):
+        forged = an_issuance(ZOE, by=ZOES, at=NOON + 9 * MINUTE)
+        use = a_use(None, NOON + 10 * MINUTE, session=a_session(ZOE, begun_at=NOON + 9 * MINUTE))
+        assert self.told(*a_pair(CAROL), use, forged, known=self.OPENED)[ZOE].bypass
 
     def test_a_session_that_nothing_was_seen_of_is_told(self):
         session = self.told()[CAROL]

@@ -92,6 +92,30 @@ def test_an_identity_is_believed_only_at_its_own_time() -> None:
     assert record.by_identity("AROA1:01KS1-carol", None) is None
 
 
+EXPIRING = {**ISSUED, "details": {**ISSUED["details"], "expiration": stamp(NOON + 60 * MINUTE)}}
+OPENED = event("console.opened", at=NOON + MINUTE, link_expires_at=stamp(NOON + 16 * MINUTE))
+
+
+def test_a_console_session_is_believed_from_the_links_making_to_the_sessions_end() -> None:
+    for events in permutations([ISSUING, EXPIRING, OPENED]):
+        record = read_events(events)
+        for begun_at, known in (
+            (NOON + MINUTE - CLOCKS - SECOND, False),
+            (NOON + MINUTE - CLOCKS, True),
+            (NOON + 60 * MINUTE + CLOCKS, True),
+            (NOON + 60 * MINUTE + CLOCKS + SECOND, False),
+            (None, False),
+        ):
+            assert bool(record.by_console("AROA1:01KS1-carol", begun_at)) is known
+        assert record.by_console("AROA2:01KS1-carol", NOON + MINUTE) is None
+        assert record.by_console(None, NOON + MINUTE) is None
+
+
+def test_where_no_link_was_made_there_is_no_console_session() -> None:
+    assert read_events([ISSUING, EXPIRING]).by_console("AROA1:01KS1-carol", NOON + MINUTE) is None
+    assert read_events([OPENED]).sessions == ()
+
+
 @pytest.mark.parametrize(
     "broken",
     [

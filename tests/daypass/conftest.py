@@ -147,3 +147,8 @@ CREDENTIALS = {
     "RequestId": REQUEST_ID,
     "SessionName": "01KAZ-carol",
 }
+
+LINK = {
+    "url": "https://us-east-1.signin.aws.amazon.com/federation?Action=login&SigninToken=it%27s%26secret",
+    "expires_at": "2099-11-23T12:15:00Z",
+}

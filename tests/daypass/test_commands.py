@@ -17,7 +17,7 @@ import pytest
 from chalicelib.core.request import Ask, ScopeChoice
 from chalicelib.slack.words import by_command
 from daypass.commands import DENIED, DONE, ERROR, NOT_ELIGIBLE
-from tests.daypass.conftest import CREDENTIALS, REQUEST_ID, TOKEN, Said, Server, a_request, problem
+from tests.daypass.conftest import CREDENTIALS, LINK, REQUEST_ID, TOKEN, Said, Server, a_request, problem
 
 ROOT = Path(__file__).parents[2]
 ENDING = REQUEST_ID[-8:]
@@ -64,6 +64,7 @@ def known(server):
         server.answers["GET", f"/v1/requests/{REQUEST_ID}"] = Said(body=whole)
         server.answers["GET", f"/v1/requests/{REQUEST_ID}/events"] = Said(body={"items": events, "next_cursor": None})
         server.answers["POST", f"/v1/requests/{REQUEST_ID}/credentials"] = Said(body=CREDENTIALS)
+        server.answers["POST", f"/v1/requests/{REQUEST_ID}/console"] = Said(body=LINK)
         for move in ("approve", "deny", "cancel", "return", "revoke"):
             server.answers["POST", f"/v1/requests/{REQUEST_ID}/{move}"] = Said(body=whole)
 
@@ -528,6 +529,87 @@ class TestCredentials:
         assert done.stdout.split() == wanted, done.stderr
 
 
+class TestConsole:
+    @pytest.fixture
+    def browser(self, tmp_path):
+        """A browser that writes down where it was sent; what it has to say is for nobody."""
+        script = tmp_path / "browser"
+        script.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> {tmp_path}/opened\nexit "${{FAILS:-0}}"\n')
+        script.chmod(0o700)
+        return script
+
+    def opened(self, browser: Path) -> list[str]:
+        seen = browser.with_name("opened")
+        return seen.read_text().splitlines() if seen.exists() else []
+
+    @pytest.mark.parametrize("what", [REQUEST_ID, ENDING, "payments-admin"])
+    def test_it_opens_in_the_browser_and_the_link_is_printed_nowhere(self, daypass, known, browser, what):
+        known(state="active")
+        ran = daypass("console", what, BROWSER=f"{browser} %s")
+        assert (ran.code, ran.out, ran.err) == (DONE, "", "The AWS console opens in your browser.\n")
+        assert self.opened(browser) == [LINK["url"]]
+
+    @pytest.mark.parametrize(("options", "out"), [(["--print"], LINK["url"]), (["--json"], json.dumps(LINK, indent=2))])
+    def test_what_is_printed_is_not_opened(self, daypass, known, browser, options, out):
+        known(state="active")
+        assert daypass("console", ENDING, *options, BROWSER=f"{browser} %s") == Ran(DONE, out + "\n", "")
+        assert self.opened(browser) == []
+
+    @pytest.mark.parametrize("env", [{}, {"BROWSER": "{} %s", "FAILS": "1"}, {"BROWSER": "/nowhere/browser %s"}])
+    def test_without_a_browser_the_link_is_printed_with_what_it_is(self, daypass, known, browser, env):
+        known(state="active")
+        ran = daypass("console", ENDING, **{name: value.format(browser) for name, value in env.items()})
+        assert (ran.code, ran.out) == (DONE, LINK["url"] + "\n")
+        assert "follow this link before 2099-11-23T12:15:00Z; it signs in whoever has it" in ran.err
+
+    def test_a_page_to_begin_with_is_the_servers_to_judge(self, daypass, known, server):
+        known(state="active")
+        path = f"/v1/requests/{REQUEST_ID}/console"
+        daypass("console", REQUEST_ID, "--print", "--destination", "/s3/home")
+        assert [asked.body for asked in server.asked if asked.path == path] == [{"destination": "/s3/home"}]
+        error = {"field": "destination", "message": "a page of the console"}
+        server.answers["POST", path] = problem(422, "invalid", "destination: a page of the console.", errors=[error])
+        ran = daypass("console", REQUEST_ID, "--destination", "https://evil.example/")
+        assert ran == Ran(ERROR, "", "daypass: destination: a page of the console.\n")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            None, 7, "", "javascript:alert(1)", "file:///etc/passwd", "http://signin.example/", "https://", "-help",
+            "https://signin.example/ --new-window", "https://signin.example/\x1b[31m", "https://[", "https://é/",
+        ],
+    )  # fmt: skip
+    def test_a_browser_is_sent_to_the_web_and_nowhere_else(self, daypass, known, server, browser, url):
+        known(state="active")
+        server.answers["POST", f"/v1/requests/{REQUEST_ID}/console"] = Said(body={**LINK, "url": url})
+        ran = daypass("console", ENDING, BROWSER=f"{browser} %s")
+        assert (ran.code, ran.out) == (ERROR, "")
+        assert "a link that is none" in ran.err
+        assert self.opened(browser) == []
+
+    def test_where_there_is_nothing_to_have_it_says_why(self, daypass, known, server):
+        known(state="pending")
+        server.answers["POST", f"/v1/requests/{REQUEST_ID}/console"] = problem(409, "not-active", "Not now.")
+        ran = daypass("console", ENDING)
+        assert (ran.code, ran.out) == (ERROR, "")
+        assert "still waits for 1 of groups sre-leads" in ran.err
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            problem(502, "console-refused", "AWS's sign-in did not take the session (400)."),
+            problem(503, "unavailable", "AWS's sign-in did not answer.", {"Retry-After": "1"}),
+            Said(hang_up=True),
+        ],
+    )
+    def test_where_it_fails_it_says_so_and_makes_no_second_session(self, daypass, known, server, said):
+        known(state="active")
+        server.answers["POST", f"/v1/requests/{REQUEST_ID}/console"] = said
+        ran = daypass("console", ENDING)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (ERROR, "", 1)
+        assert sum(asked.path.endswith("/console") for asked in server.asked) == 1
+
+
 class TestToken:
     def test_it_may_come_from_a_command(self, daypass, server):
         server.answers["GET", "/v1/me"] = Said(body={"id": "carol"})
@@ -571,6 +653,7 @@ EVERY = [
     ["roles"],
     ["whoami"],
     ["credentials", "payments-admin"],
+    ["console", "payments-admin"],
 ]
 HTML = {"Content-Type": "text/html"}
 
@@ -662,9 +745,11 @@ class TestLocal:
         assert "pip install 'daypass[local]'" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["show", "return", "approve", "cancel", "credentials"])
+@pytest.mark.parametrize("command", ["show", "return", "approve", "cancel", "credentials", "console"])
 def test_an_empty_id_names_nothing(command, daypass, known):
     known()
     done = daypass(command, "")
     assert done.code == ERROR
-    assert ("what was given is empty" if command == "credentials" else "'' is no ending of an id") in done.err
+    assert (
+        "what was given is empty" if command in ("credentials", "console") else "'' is no ending of an id"
+    ) in done.err

@@ -40,6 +40,7 @@ def a_long_day(room: Newsroom) -> None:
     for request in (given_back, cut):
         deciding.approve(stage.world, FRANK, request.id, comment=FREE_TEXTS[1], duration=None)
         stage.lent(stage.request(request.id))
+    stage.linked(stage.request(given_back.id))
     stage.extended(stage.request(given_back.id))
     ending.give_back(stage.world, CAROL, given_back.id)
     stage.revoker.fail_next()

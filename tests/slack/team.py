@@ -17,6 +17,7 @@ from chalicelib.slack.door import Door, Handle
 from chalicelib.slack.listening import listening
 from chalicelib.slack.visit import Office
 from daypass.local import server
+from daypass.local.console import SignIn
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK
 from tests.slack.fake_slack import BOT_TOKEN, SIGNING_SECRET, FakeSlack, Person, Said, serving
 from tests.stage import Stage
@@ -79,7 +80,7 @@ def open_workspace(workspace: Workspace) -> Iterator[Workspace]:
     with serving(workspace.slack):
         workspace.open_door()
         local = server._threaded(SimpleNamespace(app=workspace.api.app))  # type: ignore[arg-type]
-        http = server._bound(local, 0, {}, lambda line: None)
+        http = server._bound(local, 0, {}, SignIn(str), lambda line: None)
         threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         workspace.slack.app = f"http://127.0.0.1:{http.server_address[1]}"
         try:

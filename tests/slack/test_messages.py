@@ -192,9 +192,11 @@ def test_the_requester_is_told_how_to_fetch_and_asked_nothing() -> None:
     message = shown(**STORIES[State.READY], for_requester=True)
     words = read(message)
     assert f"daypass credentials {ID}" in words
+    assert f"daypass console {ID}" in words
     assert not list(parts(message.blocks, "button"))
     denied = read(shown(**STORIES[State.DENIED], for_requester=True))
     assert "daypass credentials" not in denied
+    assert "daypass console" not in denied
     assert f"daypass show {ID}" in denied
 
 

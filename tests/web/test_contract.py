@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.core.catalogue import Quotas
 from chalicelib.core.hours import Hours
-from chalicelib.core.refusals import Refusal
+from chalicelib.core.refusals import ConsoleRefused, Refusal, Unavailable
 from chalicelib.core.request import Covers
 from chalicelib.core.verifying import Chains
 from chalicelib.web.problems import STATUS
@@ -169,6 +169,50 @@ def test_the_story_ask_approve_fetch_return() -> None:
         "request.submitted", "request.approved", "session.issuing", "session.issued", "request.returned",
     ]  # fmt: skip
     assert set(events[0]) == {"seq", "type", "at", "actor", "details", "prev_hash", "hash"}
+
+
+def test_the_console_is_a_link_and_until_when_and_the_history_says_so() -> None:
+    api = Api()
+    id = approved(api)
+    link = api.call("POST", f"/v1/requests/{id}/console", {"destination": "/s3/home"})
+    assert (link.status, link.headers["Cache-Control"]) == (200, "no-store")
+    assert set(link.json) == {"url", "expires_at"}
+    assert link.json["url"].startswith("https://us-east-1.signin.example/federation?Action=login&SigninToken=")
+    assert link.json["expires_at"] == "2031-03-05T12:15:00Z"
+    assert api.call("POST", f"/v1/requests/{id}/console").status == 200
+    events = api.call("GET", f"/v1/requests/{id}/events", who=FRANK)
+    assert [event["type"] for event in events.json["items"]][-3:] == [
+        "session.issuing", "session.issued", "console.opened",
+    ]  # fmt: skip
+    assert "SigninToken" not in events.body
+
+
+def test_no_link_leads_out_of_the_console_and_none_is_for_workloads_or_others() -> None:
+    api = Api()
+    id = approved(api)
+    path = f"/v1/requests/{id}/console"
+    away = api.call("POST", path, {"destination": "https://evil.example/"})
+    assert (away.status, away.json["errors"][0]["field"]) == (422, "destination")
+    assert api.call("POST", path, {"destination": ""}).status == 422
+    assert api.call("POST", path, {"page": "/s3/home"}).status == 422
+    assert (api.call("POST", path, who=ROBOT).status, api.call("POST", path, who=ALICE).status) == (403, 404)
+    assert api.call("POST", path, who=FRANK).slug == "not-yours"
+    assert api.stage.lender.plans == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "slug"),
+    [(ConsoleRefused("AWS said no."), 502, "console-refused"), (Unavailable("AWS said nothing."), 503, "unavailable")],
+)
+def test_a_sign_in_that_refuses_is_a_502_and_one_that_is_silent_a_503_with_retry_after(refusal, status, slug) -> None:
+    api = Api()
+    id = approved(api)
+    assert api.stage.console is not None
+    api.stage.console.fail_next(refusal)
+    answer = api.call("POST", f"/v1/requests/{id}/console")
+    assert (answer.status, answer.slug, answer.headers.get("Retry-After")) == (
+        status, slug, "5" if status == 503 else None,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
