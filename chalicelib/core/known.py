@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.core.ledger import EventType
+from chalicelib.core.session import NO_ANSWER
 from chalicelib.core.times import read_stamp
 
 CLOCKS = timedelta(minutes=5)
@@ -17,13 +18,14 @@ A_CALL = timedelta(minutes=1)
 """From a session's `session.issuing` to STS's answer it is no longer; after that it reads as failed."""
 
 _OF_SESSIONS = (EventType.SESSION_ISSUING, EventType.SESSION_ISSUED, EventType.SESSION_FAILED)
-_NO_ANSWER = "no-answer"
 _ANSWER = ("access_key_id", "assumed_role_id", "sts_request_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A session on the record. access_key_id, assumed_role_id, sts_request_id: None where STS's answer is not on it.
+    """A session on the record. access_key_id, assumed_role_id: None where STS lent none, or its answer is not on it.
+
+    sts_request_id: also of an answer that was no.
 
     possible: whether STS may have made it. It did not where it refused, or was not asked.
     """
@@ -99,7 +101,7 @@ def _read(sessions: dict[str, Known], event: Mapping[str, Any]) -> None:
         )
     elif id in sessions:
         told: dict[str, Any] = {name: _text(details[name]) for name in _ANSWER if name in details}
-        possible = "access_key_id" in told or details.get("code") == _NO_ANSWER
+        possible = "access_key_id" in told or details.get("code") == NO_ANSWER
         sessions[id] = replace(sessions[id], **told, possible=possible)
 
 

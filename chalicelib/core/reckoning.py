@@ -138,7 +138,7 @@ class Reckoning:
         if sheet.access_key_id is None:
             return record.by_identity(*sheet.identity)
         for fact in sheet.issuances.values():
-            if known := record.by_call(fact.request_id):
+            if (known := record.by_call(fact.request_id)) and known.possible:
                 return known
         if self._bearers[sheet.role_arn, sheet.session_name] != 1:
             return None
