@@ -145,8 +145,8 @@ class Reckoning:
         return record.by_name(sheet.session_name, sheet.role_arn, sheet.identity[1])
 
     def _unseen(self) -> Iterable[Known]:
-        known = self._record.sessions if self._record else ()
-        return (each for each in known if each.possible and each not in self._seen)
+        due = self._record.due if self._record else ()
+        return (each for each in due if each.possible and each not in self._seen)
 
 
 def _by_identity(sheets: Iterable[Sheet]) -> Mapping[Identity, list[Sheet]]:
