@@ -26,7 +26,7 @@ from daypass.connecting import connect
 from daypass.exporting import read_day
 from daypass.operator import reconcile_shown
 from daypass.operator.commands import in_aws_words
-from daypass.operator.trails import Days, NoTrail, Reading, in_bucket, in_logs, joined, looked_up
+from daypass.operator.trails import Days, NoTrail, Reading, event_history, in_bucket, in_logs, joined, looked_up
 
 BYPASSED: Final = 4
 """The exit code where a role that Daypass manages, or its key, was used past it."""
@@ -80,7 +80,7 @@ def reconcile(
             raise _stopped("--signing-key needs a ledger: nothing else says what was signed for whom")
         if lookup:
             assert days is not None
-            reading = looked_up(region, days, now, record, keys, managed, shown=shown)
+            reading = looked_up(event_history(region), days, now, record, keys, managed, shown=shown)
         elif logs:
             reading = joined(in_logs(logs, days), record, keys, shown=shown)
         else:

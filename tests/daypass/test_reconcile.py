@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +181,10 @@ class TestExitCodes:
                 "--trail s3://b-1/x/AWSLogs/1 goes too far: write it without AWSLogs and what comes after.",
             ),
             (
-                ["--lookup", "--from", "=2024-01-01", "--to", "=2024-01-02"],
+                ["--lookup", "--region", "=us-east-1", "--from", "=2024-01-01", "--to", "=2024-01-02"],
                 "--from 2024-01-01 is too long ago: CloudTrail's event history is of 90 days.",
             ),
+            (["--lookup", *TWO_DAYS], "You must specify a region."),
             (
                 ["--logs", ".", "--signing-key", f"={SIGNING_KEY}"],
                 "--signing-key needs a ledger: nothing else says what was signed for whom.",
@@ -251,6 +253,19 @@ class TestDays:
         ran = Daypass(server)("reconcile", "--logs", str(tmp_path), "--from", "2026-11-23", "--to", "2026-11-23")
         assert (ran.code, ran.out) == (NOT_ELIGIBLE, "")
         assert "Only auditors" in ran.err
+
+
+def test_what_aws_says_no_to_is_one_sentence(server) -> None:
+    server.answers["GET", "/v1/events"] = Said(body={"items": [], "next_cursor": None})
+    server.answers["POST", "/"] = Said(400, {"__type": "AccessDeniedException", "Message": "No."})
+    day = str(datetime.now(UTC).date())
+    env = {"AWS_ENDPOINT_URL_CLOUDTRAIL": server.url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    how = ("reconcile", "--lookup", "--region", "us-east-1", "--from", day, "--to", day)
+    ran = Daypass(server)(*how, **env)
+    assert (ran.code, ran.out) == (ERROR, "")
+    assert "AccessDeniedException" in ran.err
+    assert ran.err.count("\n") == 1
+    assert server.asked[-1].body["LookupAttributes"] == [{"AttributeKey": "EventName", "AttributeValue": "AssumeRole"}]
 
 
 class TestSignatures:
