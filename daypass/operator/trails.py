@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
@@ -63,14 +63,14 @@ class Reading:
     books: Books
     files: int
     set_aside: Sequence[tuple[str, str]]
-    told_by: Collection[str] | None = None
+    told_by: Set[str] | None = None
 
     def accounts(self, managed: Managed) -> list[Account]:
         return [each for each in self.books.accounts(managed) if each.events or each.issued_at or self._due(each)]
 
     def _due(self, account: Account) -> bool:
         """Whether it is missed, if nothing at all was told of it."""
-        return self.told_by is None or (account.role_arn or "").split(":")[4] in self.told_by
+        return self.told_by is None or not self.told_by.isdisjoint((account.role_arn or "").split(":")[4:5])
 
 
 def in_logs(folder: Path, days: Days | None) -> list[Found]:
