@@ -72,7 +72,7 @@ def test_every_page_is_asked_for_no_sooner_than_aws_lets_it(client, clock) -> No
 def test_the_pace_is_that_of_all_questions_together_and_waits_no_longer_than_it_must(client, clock) -> None:
     history = EventHistory(client, Pace(clock, clock.sleep))
     with Stubber(client) as stub:
-        for attribute, value in (("ResourceName", KEY), ("ResourceName", "01K-carol"), ("AccessKeyId", KEY)):
+        for attribute, value in (("EventName", "AssumeRole"), ("AccessKeyId", "ASIAZOE"), ("AccessKeyId", KEY)):
             stub.add_response("lookup_events", page(), asked(attribute, value))
         assert list(history.called("AssumeRole", NOON, LATER)) == []
         clock.now += 0.2
