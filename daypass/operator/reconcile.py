@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,6 +17,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.core.account import Account
+from chalicelib.core.admitting import could_admit
 from chalicelib.core.joining import Totals
 from chalicelib.core.known import Record, read_events
 from chalicelib.core.reckoning import every_role, under_daypass
@@ -26,6 +28,7 @@ from daypass.connecting import connect
 from daypass.exporting import read_day
 from daypass.operator import reconcile_shown
 from daypass.operator.commands import in_aws_words
+from daypass.operator.role_files import NoRoles, trust_policies
 from daypass.operator.trails import Days, NoTrail, Reading, event_history, in_bucket, in_logs, joined, looked_up
 
 BYPASSED: Final = 4
@@ -60,6 +63,10 @@ def reconcile(
     signing_key: Annotated[
         list[str] | None, typer.Option(metavar="ARN", help="A key of the OIDC provider: name who else signed with it.")
     ] = None,
+    roles: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="What `aws iam list-roles` printed: name the statement that let a bypass in."),
+    ] = None,
     all_roles: Annotated[
         bool, typer.Option("--all-roles", help="Every role counts as managed, not only those under /daypass/.")
     ] = False,
@@ -75,6 +82,7 @@ def reconcile(
     days, keys, now = _days(first, last, needed=logs is None), _keys(signing_key), datetime.now(UTC)
     managed, shown = every_role if all_roles else under_daypass, sys.stderr.isatty()
     try:
+        policies = trust_policies(roles) if roles else {}
         record = _record(ledger, days, now)
         if keys and record is None:
             raise _stopped("--signing-key needs a ledger: nothing else says what was signed for whom")
@@ -87,7 +95,7 @@ def reconcile(
             assert trail is not None
             assert days is not None
             reading = joined(in_bucket(trail, region, days), record, keys, shown=shown)
-    except NoTrail as wrong:
+    except (NoTrail, NoRoles) as wrong:
         raise _stopped(str(wrong)) from None
     except ClientError as error:
         raise _stopped(in_aws_words(error)) from None
@@ -96,18 +104,24 @@ def reconcile(
     except OSError as error:
         raise _stopped(f"{error.filename} cannot be read: {error.strerror}") from None
     accounts = reading.accounts(managed)
+    let_in = partial(_admitting, policies) if policies else None
     if as_json:
-        text = json.dumps(as_told(reading, accounts), indent=2)
+        text = json.dumps(as_told(reading, accounts, let_in), indent=2)
     else:
         denials = [
             (denial, request_id)
             for denial, request_id in reading.books.denials()
             if request_id or denial.role_arn is None or managed(denial.role_arn)
         ]
-        text = reconcile_shown.everything(reading, accounts, denials)
+        text = reconcile_shown.everything(reading, accounts, denials, let_in)
     sys.stdout.write(f"{text}\n")
     if (record or not all_roles) and _bypassed(accounts, reading.books.signatures):
         raise typer.Exit(BYPASSED)
+
+
+def _admitting(policies: Mapping[str, object], account: Account) -> list[str]:
+    caller, policy = account.caller, policies.get(account.role_arn or "")
+    return could_admit(policy, caller) if caller and policy else []
 
 
 def _bypassed(accounts: Iterable[Account], signatures: Signatures | None) -> bool:
@@ -115,8 +129,13 @@ def _bypassed(accounts: Iterable[Account], signatures: Signatures | None) -> boo
     return forged or any(account.bypass for account in accounts)
 
 
-def as_told(reading: Reading, accounts: Iterable[Account]) -> dict[str, Any]:
-    """What `--json` prints. Times are RFC 3339; null where CloudTrail did not tell."""
+def as_told(
+    reading: Reading, accounts: Iterable[Account], let_in: reconcile_shown.LetIn | None = None
+) -> dict[str, Any]:
+    """What `--json` prints. Times are RFC 3339; null where CloudTrail did not tell.
+
+    let_in: the statements that could have let a bypass in, where they are asked for.
+    """
     totals: Totals = reading.books.totals()
     return {
         "files": reading.files,
@@ -129,7 +148,10 @@ def as_told(reading: Reading, accounts: Iterable[Account]) -> dict[str, Any]:
             "keys": totals.keys_used,
             "before_their_issuance": totals.before_their_issuance,
         },
-        "sessions": [_session(account) for account in accounts],
+        "sessions": [
+            {**_session(account), **({"let_in_by": let_in(account)} if let_in and account.bypass else {})}
+            for account in accounts
+        ],
         **({"signatures": _signatures(signatures)} if (signatures := reading.books.signatures) else {}),
     }
 

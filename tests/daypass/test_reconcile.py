@@ -186,6 +186,14 @@ class TestExitCodes:
             ),
             (["--lookup", *TWO_DAYS], "You must specify a region."),
             (
+                ["--logs", ".", "--roles", "empty"],
+                "empty holds no roles: `aws iam list-roles > empty/ACCOUNT.json` writes them.",
+            ),
+            (
+                ["--logs", ".", "--roles", "wrong"],
+                "wrong/x.json is not what `aws iam get-role` or `list-roles` prints.",
+            ),
+            (
                 ["--logs", ".", "--signing-key", f"={SIGNING_KEY}"],
                 "--signing-key needs a ledger: nothing else says what was signed for whom.",
             ),
@@ -200,6 +208,9 @@ class TestExitCodes:
         (tmp_path / "listed").write_text("[]\n")
         (tmp_path / "binary").write_bytes(b"\xff\xfe")
         (tmp_path / "odd").write_text('{"type": "session.issuing"}')
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "wrong").mkdir()
+        (tmp_path / "wrong" / "x.json").write_text('{"Role": {"Arn": "x"}}')
         plain = ("--", "=")  # what is no path below the folder
         ran = reconcile(*(each.lstrip("=") if each.startswith(plain) else tmp_path / each for each in arguments))
         assert (ran.code, ran.out) == (ERROR, "")
@@ -308,6 +319,18 @@ class TestForPeople:
         line = next(line for line in out.splitlines() if ZOES["arn"] in line)
         for part in (stamp(NOON), ZOE, "192.0.2.1", "no request in its tags or on the record"):
             assert part in line
+
+    def test_the_statement_that_let_it_in_is_named_where_the_roles_are_told(self, tmp_path):
+        logs, roles = a_folder(tmp_path / "logs", BYPASS), tmp_path / "roles"
+        roles.mkdir()
+        statement = {"Sid": "Admins", "Effect": "Allow", "Principal": {"AWS": TARGET}, "Action": "sts:AssumeRole"}
+        policy = {"Statement": [{**statement, "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}]}
+        (roles / "222.json").write_text(json.dumps({"Roles": [{"Arn": ADMIN, "AssumeRolePolicyDocument": policy}]}))
+        out = reconcile("--logs", logs, "--roles", roles).out
+        assert "LET IN BY" in out
+        assert "Admins, if its conditions held" in next(line for line in out.splitlines() if ZOES["arn"] in line)
+        assert told("--logs", logs, "--roles", roles)["sessions"][0]["let_in_by"] == ["Admins, if its conditions held"]
+        assert "LET IN BY" not in reconcile("--logs", logs).out
 
     def test_what_one_book_has_and_the_other_has_not_is_told(self, tmp_path):
         ledger = tmp_path / "ledger.jsonl"
