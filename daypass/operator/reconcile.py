@@ -6,7 +6,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -20,7 +21,7 @@ from chalicelib.core.account import Account
 from chalicelib.core.admitting import could_admit
 from chalicelib.core.joining import Totals
 from chalicelib.core.known import Record, read_events
-from chalicelib.core.reckoning import every_role, under_daypass
+from chalicelib.core.reckoning import Managed, every_role, under_daypass
 from chalicelib.core.signatures import Signatures
 from chalicelib.core.times import stamp
 from daypass import showing
@@ -80,21 +81,49 @@ def reconcile(
     if (logs is not None) + (trail is not None) + lookup != 1:
         raise _stopped("Name one of --logs DIR, --trail s3://BUCKET and --lookup")
     days, keys, now = _days(first, last, needed=logs is None), _keys(signing_key), datetime.now(UTC)
-    managed, shown = every_role if all_roles else under_daypass, sys.stderr.isatty()
-    try:
-        policies = trust_policies(roles) if roles else {}
+    managed = every_role if all_roles else under_daypass
+    with _one_sentence():
+        let_in = partial(_admitting, trust_policies(roles)) if roles else None
         record = _record(ledger, days, now)
         if keys and record is None:
             raise _stopped("--signing-key needs a ledger: nothing else says what was signed for whom")
-        if lookup:
-            assert days is not None
-            reading = looked_up(event_history(region), days, now, record, keys, managed, shown=shown)
-        elif logs:
-            reading = joined(in_logs(logs, days), record, keys, shown=shown)
-        else:
-            assert trail is not None
-            assert days is not None
-            reading = joined(in_bucket(trail, region, days), record, keys, shown=shown)
+        reading = _reading(logs, trail, region, days, now, record, keys, managed)
+    accounts = reading.accounts(managed)
+    text = (
+        json.dumps(as_told(reading, accounts, let_in), indent=2)
+        if as_json
+        else reconcile_shown.everything(reading, accounts, _denials(reading, managed), let_in)
+    )
+    sys.stdout.write(f"{text}\n")
+    if (record or not all_roles) and _bypassed(accounts, reading.books.signatures):
+        raise typer.Exit(BYPASSED)
+
+
+def _reading(
+    logs: Path | None,
+    trail: str | None,
+    region: str | None,
+    days: Days | None,
+    now: datetime,
+    record: Record | None,
+    keys: Collection[str],
+    managed: Managed,
+) -> Reading:
+    """What the place tells that was named. Raises what that place does."""
+    shown = sys.stderr.isatty()
+    if logs is not None:
+        return joined(in_logs(logs, days), record, keys, shown=shown)
+    assert days is not None
+    if trail is not None:
+        return joined(in_bucket(trail, region, days), record, keys, shown=shown)
+    return looked_up(event_history(region), days, now, record, keys, managed, shown=shown)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Whatever cannot be read is told in one."""
+    try:
+        yield
     except (NoTrail, NoRoles) as wrong:
         raise _stopped(str(wrong)) from None
     except ClientError as error:
@@ -103,20 +132,15 @@ def reconcile(
         raise _stopped(str(error)) from None
     except OSError as error:
         raise _stopped(f"{error.filename} cannot be read: {error.strerror}") from None
-    accounts = reading.accounts(managed)
-    let_in = partial(_admitting, policies) if policies else None
-    if as_json:
-        text = json.dumps(as_told(reading, accounts, let_in), indent=2)
-    else:
-        denials = [
-            (denial, request_id)
-            for denial, request_id in reading.books.denials()
-            if request_id or denial.role_arn is None or managed(denial.role_arn)
-        ]
-        text = reconcile_shown.everything(reading, accounts, denials, let_in)
-    sys.stdout.write(f"{text}\n")
-    if (record or not all_roles) and _bypassed(accounts, reading.books.signatures):
-        raise typer.Exit(BYPASSED)
+
+
+def _denials(reading: Reading, managed: Managed) -> list[reconcile_shown.Denied]:
+    """Those that were for a known request, for a managed role, or for nobody knows which."""
+    return [
+        (denial, request_id)
+        for denial, request_id in reading.books.denials()
+        if request_id or denial.role_arn is None or managed(denial.role_arn)
+    ]
 
 
 def _admitting(policies: Mapping[str, object], account: Account) -> list[str]:
