@@ -38,6 +38,7 @@ from chalicelib.web.routes import Inside, View
 
 if TYPE_CHECKING:
     from chalicelib.aws.bindings import Bindings as StoredBindings
+    from chalicelib.aws.day_chains import DayChains as StoredChains
     from chalicelib.aws.queue import SqsQueue
     from chalicelib.aws.secrets import Secrets
     from chalicelib.broker.draining import Drained
@@ -77,6 +78,7 @@ def world() -> World:
     return World(
         catalogue=catalogue,
         requests=stored,
+        day_chains=day_chains,
         bindings=bindings,
         lender=lender,
         revoker=IamRevoker(stored.session, ours.region),
@@ -108,6 +110,13 @@ def _directories() -> Directories:
     from chalicelib.aws.directories import AwsDirectories, hurried
 
     return AwsDirectories(hurried(table().session, environment().region))
+
+
+@cache
+def day_chains() -> StoredChains:
+    from chalicelib.aws.day_chains import DayChains as Stored
+
+    return Stored(table())
 
 
 @cache

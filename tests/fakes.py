@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -34,10 +35,10 @@ from chalicelib.core import denies, life
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.console import Site
 from chalicelib.core.denies import Cut, Standing
-from chalicelib.core.ledger import Event, Recorded
+from chalicelib.core.ledger import Detail, Event, EventType, Head, Recorded, beginning, day_chain, next_event
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
-from chalicelib.core.refusals import Refusal, StsRefused, Unavailable
+from chalicelib.core.refusals import Calls, Refusal, StsRefused, Unavailable
 from chalicelib.core.request import Change, Covers, Request, Session
 from chalicelib.core.session import SessionPlan
 from chalicelib.core.times import stamp
@@ -49,6 +50,10 @@ CONSOLE = "console.aws.amazon.com"
 
 Quota = tuple[str, date, str | None, str | None]
 """Whose, on which day, and of which role and rule; of none: emergencies."""
+
+
+REFUSED: Calls = {"sts_request_id": "00000000-0000-4000-8000-ref00000000d"}
+"""What STS calls a call that it refused."""
 
 
 class Effect(Enum):
@@ -243,6 +248,23 @@ class FakeRequests:
 
 
 @dataclass
+class FakeDayChains:
+    """`ports.DayChains` in memory, out when the requests are. `tests/aws/test_day_chains.py` holds it to its rules."""
+
+    requests: FakeRequests
+    pick: Callable[[Sequence[str]], str] = random.choice
+
+    def append(self, kind: EventType, *, at: datetime, actor: str, details: Mapping[str, Detail]) -> Recorded:
+        with self.requests._writing():
+            chain = day_chain(at.date(), self.pick("0123"))
+            known = [event for (owner, _), event in self.requests._events.items() if owner == chain]
+            head = Head(known[-1].seq, known[-1].hash) if known else beginning(chain)
+            event = next_event(head, kind, at, actor, details)
+            self.requests._events[chain, event.seq] = event
+            return Recorded(chain, event)
+
+
+@dataclass
 class FakeBindings:
     """`ports.Bindings` in memory, out when the requests are. `tests/aws/test_bindings.py` holds it to its rules."""
 
@@ -297,8 +319,8 @@ class FakeLender:
     _number: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
     _next: StsRefused | NothingLent | Effect | None = None
 
-    def refuse_next(self, code: str = "AccessDenied") -> None:
-        self._next = StsRefused("The fake was told to refuse.", code)
+    def refuse_next(self, code: str = "AccessDenied", calls: Calls = REFUSED) -> None:
+        self._next = StsRefused("The fake was told to refuse.", code, calls)
 
     def lend_nothing_next(self, code: str = "no-signature") -> None:
         self._next = NothingLent("The fake was told not to sign.", code)

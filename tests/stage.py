@@ -24,6 +24,7 @@ from tests.builders import HOUR, NOW, an_id
 from tests.fakes import (
     FakeBindings,
     FakeConsole,
+    FakeDayChains,
     FakeDirectories,
     FakeLender,
     FakeQueue,
@@ -93,6 +94,7 @@ class Stage:
         return World(
             catalogue=lambda: self.catalogue,
             requests=self.requests,
+            day_chains=lambda: FakeDayChains(self.requests),
             bindings=lambda: self.bindings,
             lender=self.lender,
             revoker=self.revoker,

@@ -7,20 +7,23 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daypass.commands import DONE, ERROR
+from daypass.commands import DONE, ERROR, NOT_ELIGIBLE
 from daypass.operator.reconcile import BYPASSED
 from tests.core.test_known import ISSUED, ISSUING
-from tests.daypass.test_commands import Ran
+from tests.daypass.conftest import Said, problem
+from tests.daypass.test_commands import Daypass, Ran
 from tests.trails import (
     ADMIN,
     DEPLOY,
     MINUTE,
     NOON,
+    SIGNING_KEY,
     TARGET,
     TOKEN,
     a_denial,
@@ -28,7 +31,9 @@ from tests.trails import (
     a_pair,
     a_record,
     a_session,
+    a_signing,
     a_use,
+    a_vouched,
     an_issuance,
     file_name,
     real_files,
@@ -45,6 +50,8 @@ ZOES = {
     "accountId": TARGET,
     "accessKeyId": "AKIAZOE0000000000001",
 }
+SIGNED = {**ISSUED["details"], "kms_request_id": "kms-1"}
+TWO_DAYS = ["--from", "=2026-11-23", "--to", "=2026-11-24"]
 BYPASS = [an_issuance(ZOE, by=ZOES, name="zoe"), a_use(ZOE, session=a_session(ZOE, name="zoe"))]
 
 
@@ -147,7 +154,53 @@ class TestExitCodes:
             (["--logs", ".", "--ledger", "listed"], "listed: line 1 is no event."),
             (["--logs", ".", "--ledger", "binary"], "binary is not text."),
             (["--logs", ".", "--ledger", "odd"], "odd: event 1 is of a session, but not as Daypass writes it."),
-            ([], "Missing option '--logs'."),
+            ([], "Name one of --logs DIR, --trail s3://BUCKET and --lookup."),
+            (["--logs", ".", "--lookup"], "Name one of --logs DIR, --trail s3://BUCKET and --lookup."),
+            (
+                ["--logs", ".", *TWO_DAYS[:2]],
+                "Say from when to when: --from DAY --to DAY, as in --from 2026-11-23 --to 2026-11-24.",
+            ),
+            (
+                ["--trail", "=s3://b-1"],
+                "Say from when to when: --from DAY --to DAY, as in --from 2026-11-23 --to 2026-11-24.",
+            ),
+            (
+                ["--logs", ".", "--from", "=x", "--to", "=y"],
+                "--from x --to y are no days: write them as in 2026-11-23.",
+            ),
+            (
+                ["--logs", ".", "--from", "=2026-11-24", "--to", "=2026-11-23"],
+                "--to 2026-11-23 comes before --from 2026-11-24.",
+            ),
+            (
+                ["--trail", "=bucket", *TWO_DAYS],
+                "--trail bucket is no bucket: write s3://BUCKET or s3://BUCKET/PREFIX.",
+            ),
+            (
+                ["--trail", "=s3://b-1/x/AWSLogs/1", *TWO_DAYS],
+                "--trail s3://b-1/x/AWSLogs/1 goes too far: write it without AWSLogs and what comes after.",
+            ),
+            (
+                ["--lookup", "--region", "=us-east-1", "--from", "=2024-01-01", "--to", "=2024-01-02"],
+                "--from 2024-01-01 is too long ago: CloudTrail's event history is of 90 days.",
+            ),
+            (["--lookup", *TWO_DAYS], "You must specify a region."),
+            (
+                ["--logs", ".", "--roles", "empty"],
+                "empty holds no roles: `aws iam list-roles > empty/ACCOUNT.json` writes them.",
+            ),
+            (
+                ["--logs", ".", "--roles", "wrong"],
+                "wrong/x.json is not what `aws iam get-role` or `list-roles` prints.",
+            ),
+            (
+                ["--logs", ".", "--signing-key", f"={SIGNING_KEY}"],
+                "--signing-key needs a ledger: nothing else says what was signed for whom.",
+            ),
+            (
+                ["--logs", ".", "--signing-key", "=alias/x"],
+                "--signing-key alias/x is no key's ARN: arn:aws:kms:REGION:ACCOUNT:key/ID.",
+            ),
         ],
     )
     def test_what_cannot_be_done_is_one_sentence(self, tmp_path, arguments, said):
@@ -155,7 +208,11 @@ class TestExitCodes:
         (tmp_path / "listed").write_text("[]\n")
         (tmp_path / "binary").write_bytes(b"\xff\xfe")
         (tmp_path / "odd").write_text('{"type": "session.issuing"}')
-        ran = reconcile(*(each if each.startswith("--") else tmp_path / each for each in arguments))
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "wrong").mkdir()
+        (tmp_path / "wrong" / "x.json").write_text('{"Role": {"Arn": "x"}}')
+        plain = ("--", "=")  # what is no path below the folder
+        ran = reconcile(*(each.lstrip("=") if each.startswith(plain) else tmp_path / each for each in arguments))
         assert (ran.code, ran.out) == (ERROR, "")
         assert ran.err.replace(f"{tmp_path}/", "").endswith(f"{said}\n")
         assert ran.err.count("\n") == 1
@@ -178,6 +235,83 @@ def test_beside_a_ledger_only_that_says_whose_a_session_is(tmp_path: Path) -> No
     assert "claims request 01KREQUEST" in ran.out
 
 
+class TestDays:
+    def test_files_are_those_that_may_tell_of_the_days(self, tmp_path):
+        a_folder(tmp_path, [a_record()], [a_record()])
+        assert told("--logs", tmp_path, "--from", "2026-11-23", "--to", "2026-11-23")["files"] == 2
+        assert told("--logs", tmp_path, "--from", "2026-11-24", "--to", "2026-11-24")["files"] == 0
+
+    def test_a_session_of_another_day_explains_what_is_and_is_not_missed(self, tmp_path):
+        ledger = tmp_path / "ledger.jsonl"
+        ledger.write_text("\n".join(json.dumps(each) for each in (ISSUING, ISSUED)))
+        logs = a_folder(tmp_path / "logs", [a_record()])
+        days = {day: ("--from", day, "--to", day) for day in ("2026-11-23", "2026-11-24")}
+        assert len(told("--logs", logs, "--ledger", ledger, *days["2026-11-23"])["sessions"]) == 1
+        assert told("--logs", logs, "--ledger", ledger, *days["2026-11-24"])["sessions"] == []
+
+    def test_daypass_itself_is_asked_for_its_events_of_the_days_and_of_those_beside_them(self, tmp_path, server):
+        server.answers["GET", "/v1/events"] = lambda asked: Said(
+            body={"items": [ISSUING, ISSUED] if asked.query["day"] == "2026-11-23" else [], "next_cursor": None}
+        )
+        logs = a_folder(tmp_path, a_pair("ASIA1", name="01KS1-carol"), BYPASS)
+        ran = Daypass(server)("reconcile", "--logs", str(logs), "--from", "2026-11-23", "--to", "2026-11-23", "--json")
+        assert (ran.code, ran.err) == (BYPASSED, "")
+        assert [asked.query["day"] for asked in server.asked] == ["2026-11-22", "2026-11-23", "2026-11-24"]
+        assert [session.get("request_id") for session in json.loads(ran.out)["sessions"]] == ["01KREQUEST", None]
+
+    def test_who_may_not_read_them_is_told_so(self, tmp_path, server):
+        server.answers["GET", "/v1/events"] = problem(403, "not-eligible", "Only auditors read everybody's events.")
+        ran = Daypass(server)("reconcile", "--logs", str(tmp_path), "--from", "2026-11-23", "--to", "2026-11-23")
+        assert (ran.code, ran.out) == (NOT_ELIGIBLE, "")
+        assert "Only auditors" in ran.err
+
+
+def test_what_aws_says_no_to_is_one_sentence(server) -> None:
+    server.answers["GET", "/v1/events"] = Said(body={"items": [], "next_cursor": None})
+    server.answers["POST", "/"] = Said(400, {"__type": "AccessDeniedException", "Message": "No."})
+    day = str(datetime.now(UTC).date())
+    env = {"AWS_ENDPOINT_URL_CLOUDTRAIL": server.url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    how = ("reconcile", "--lookup", "--region", "us-east-1", "--from", day, "--to", day)
+    ran = Daypass(server)(*how, **env)
+    assert (ran.code, ran.out) == (ERROR, "")
+    assert "AccessDeniedException" in ran.err
+    assert ran.err.count("\n") == 1
+    assert server.asked[-1].body["LookupAttributes"] == [{"AttributeKey": "EventName", "AttributeValue": "AssumeRole"}]
+
+
+class TestSignatures:
+    def test_who_else_signed_is_named_and_exits_like_a_bypass(self, tmp_path):
+        ledger = tmp_path / "ledger.jsonl"
+        ledger.write_text("\n".join(json.dumps(each) for each in (ISSUING, {**ISSUED, "details": SIGNED})))
+        how = ("--ledger", ledger, "--signing-key", SIGNING_KEY)
+        ours = [a_vouched("ASIA1", name="01KS1-carol"), a_signing("kms-1")]
+        assert reconcile("--logs", a_folder(tmp_path / "ours", ours), *how).code == DONE
+        refused = a_signing("kms-3", by=ZOES, errorCode="AccessDenied")
+        assert reconcile("--logs", a_folder(tmp_path / "tried", [*ours, refused]), *how).code == DONE
+        logs = a_folder(tmp_path / "theirs", [ours[0], a_signing("kms-2", by=ZOES)])
+        ran = reconcile("--logs", logs, *how)
+        assert ran.code == BYPASSED
+        line = next(line for line in ran.out.splitlines() if ZOES["arn"] in line)
+        for part in (stamp(NOON), "signed", "192.0.2.1", ZOES["accessKeyId"], SIGNING_KEY):
+            assert part in line
+        assert "its kms:Sign, in the hub's trail" in ran.out
+        assert told("--logs", logs, *how)["signatures"] == {
+            "of_sessions": 0,
+            "unexplained": [
+                {
+                    "at": stamp(NOON),
+                    "key": SIGNING_KEY,
+                    "kms_request_id": "kms-2",
+                    "error": None,
+                    "caller": ZOES["arn"],
+                    "access_key_id": ZOES["accessKeyId"],
+                    "address": "192.0.2.1",
+                }
+            ],
+            "unseen": [{"request_id": "01KREQUEST", "session_name": "01KS1-carol", "kms_request_id": "kms-1"}],
+        }
+
+
 class TestForPeople:
     def test_a_bypass_is_told_with_who_when_from_where_and_which_key(self, tmp_path):
         out = reconcile("--logs", a_folder(tmp_path, BYPASS)).out
@@ -185,6 +319,18 @@ class TestForPeople:
         line = next(line for line in out.splitlines() if ZOES["arn"] in line)
         for part in (stamp(NOON), ZOE, "192.0.2.1", "no request in its tags or on the record"):
             assert part in line
+
+    def test_the_statement_that_let_it_in_is_named_where_the_roles_are_told(self, tmp_path):
+        logs, roles = a_folder(tmp_path / "logs", BYPASS), tmp_path / "roles"
+        roles.mkdir()
+        statement = {"Sid": "Admins", "Effect": "Allow", "Principal": {"AWS": TARGET}, "Action": "sts:AssumeRole"}
+        policy = {"Statement": [{**statement, "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}]}
+        (roles / "222.json").write_text(json.dumps({"Roles": [{"Arn": ADMIN, "AssumeRolePolicyDocument": policy}]}))
+        out = reconcile("--logs", logs, "--roles", roles).out
+        assert "LET IN BY" in out
+        assert "Admins, if its conditions held" in next(line for line in out.splitlines() if ZOES["arn"] in line)
+        assert told("--logs", logs, "--roles", roles)["sessions"][0]["let_in_by"] == ["Admins, if its conditions held"]
+        assert "LET IN BY" not in reconcile("--logs", logs).out
 
     def test_what_one_book_has_and_the_other_has_not_is_told(self, tmp_path):
         ledger = tmp_path / "ledger.jsonl"
