@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -30,9 +30,13 @@ from chalicelib.broker.ports import (
     Stale,
 )
 from chalicelib.core import denies, life
+from chalicelib.core.activity import Lent as OnRecord
+from chalicelib.core.activity import Suspicion, Told
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.denies import Cut, Standing
+from chalicelib.core.known import SEEN_WITHIN
 from chalicelib.core.ledger import Event, Recorded
+from chalicelib.core.noting import Note, Place
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import StsRefused, Unavailable
@@ -465,3 +469,46 @@ def _page(found: Iterable[T], limit: int, position: Callable[[T], str]) -> Page[
     items = tuple(found)
     shown = items[:limit]
     return Page(shown, position(shown[-1]) if len(items) > limit else None)
+
+
+@dataclass
+class FakeTrail:
+    """`ports.Trail` in memory, with the sessions of these requests. `tests/aws/test_trail_notes.py` holds it to it."""
+
+    requests: FakeRequests
+    notes: dict[tuple[str, Place, str], Note] = field(default_factory=dict)
+    suspected: dict[Suspicion, datetime | None] = field(default_factory=dict)
+    settled_sessions: set[str] = field(default_factory=set)
+
+    def put(self, notes: Sequence[Note]) -> None:
+        self.notes |= {(note.file, note.place, note.access_key_id or str(note.begun_at)): note for note in notes}
+
+    def told(self, place: Place, *, most: int) -> Told:
+        found = sorted((each for each in self.notes.values() if each.place == place), key=lambda each: each.file)
+        return Told(lent=self.lent([place]).get(place), notes=tuple(found[:most]), whole=len(found) <= most)
+
+    def lent(self, places: Iterable[Place]) -> Mapping[Place, OnRecord]:
+        asked = set(places)
+        return {lent.place: lent for lent in self._lent() if lent.place in asked}
+
+    def suspect(self, suspicion: Suspicion, *, due: datetime) -> None:
+        self.suspected.setdefault(suspicion, due)
+
+    def suspicions(self, *, now: datetime) -> Sequence[Suspicion]:
+        due = [(at, each) for each, at in self.suspected.items() if at and at <= now]
+        return [each for _, each in sorted(due, key=lambda pair: (pair[0], pair[1].session_name))]
+
+    def judged(self, suspicion: Suspicion) -> None:
+        self.suspected[suspicion] = None
+
+    def unseen(self, *, now: datetime) -> Sequence[OnRecord]:
+        waited = (each for each in self._lent() if each.session.id not in self.settled_sessions)
+        return [each for each in waited if each.session.issued_at and each.session.issued_at + SEEN_WITHIN <= now]
+
+    def settled(self, lent: OnRecord) -> None:
+        self.settled_sessions.add(lent.session.id)
+
+    def _lent(self) -> Iterator[OnRecord]:
+        for (request_id, _), session in sorted(self.requests._sessions.items()):
+            request = self.requests._requests[request_id]
+            yield OnRecord(request_id=request_id, role_arn=request.role_arn, session=session)

@@ -20,7 +20,16 @@ from chalicelib.core.request import Ask, Request, Session
 from chalicelib.core.times import read_stamp
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
-from tests.fakes import FakeBindings, FakeDirectories, FakeLender, FakeQueue, FakeRequests, FakeRevoker, Quota
+from tests.fakes import (
+    FakeBindings,
+    FakeDirectories,
+    FakeLender,
+    FakeQueue,
+    FakeRequests,
+    FakeRevoker,
+    FakeTrail,
+    Quota,
+)
 from tests.people import BOB, CAROL
 
 EXAMPLE = example_catalogue("http://127.0.0.1:8000")
@@ -65,6 +74,7 @@ class Stage:
     now: datetime = NOW
     catalogue: Catalogue = CATALOGUE
     requests: FakeRequests = field(default_factory=FakeRequests)
+    trail: FakeTrail = field(init=False)
     bindings: FakeBindings = field(init=False)
     lender: FakeLender = field(init=False)
     revoker: FakeRevoker = field(init=False)
@@ -73,6 +83,7 @@ class Stage:
     directories: FakeDirectories = field(default_factory=FakeDirectories)
 
     def __post_init__(self) -> None:
+        self.trail = FakeTrail(self.requests)
         self.bindings = FakeBindings(self.requests)
         self.lender = FakeLender(lambda: self.now)
         self.revoker = FakeRevoker({role.arn for role in self.catalogue.roles.values()})
@@ -82,6 +93,7 @@ class Stage:
         return World(
             catalogue=lambda: self.catalogue,
             requests=self.requests,
+            trail=lambda: self.trail,
             bindings=lambda: self.bindings,
             lender=self.lender,
             revoker=self.revoker,

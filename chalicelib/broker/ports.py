@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.catalogue import Catalogue
@@ -17,6 +17,11 @@ from chalicelib.core.refusals import QuotaUsed
 from chalicelib.core.request import Change, Covers, Request, Session
 from chalicelib.core.session import SessionPlan
 from chalicelib.core.vouching import Directory
+
+if TYPE_CHECKING:
+    from chalicelib.core.activity import Lent as OnRecord
+    from chalicelib.core.activity import Suspicion, Told
+    from chalicelib.core.noting import Note, Place
 
 T = TypeVar("T")
 
@@ -193,6 +198,37 @@ class Bindings(Protocol):
         """
 
 
+class Trail(Protocol):
+    """What CloudTrail told of sessions, in the same table. Reads but the lists see every write that came before them.
+
+    Every method raises Unavailable where the table does not answer in time; a write may then have happened or not.
+    """
+
+    def put(self, notes: Sequence[Note]) -> None:
+        """Keep a file's notes. May be done any number of times."""
+
+    def told(self, place: Place, *, most: int) -> Told:
+        """The session of that place on the record, and at most so many notes."""
+
+    def lent(self, places: Iterable[Place]) -> Mapping[Place, OnRecord]:
+        """The sessions on the record that are of these places."""
+
+    def suspect(self, suspicion: Suspicion, *, due: datetime) -> None:
+        """Have it judged at `due`; nothing where it was suspected before."""
+
+    def suspicions(self, *, now: datetime) -> Sequence[Suspicion]:
+        """Some of those that are due, the longest overdue first. A list: it may be behind the record."""
+
+    def judged(self, suspicion: Suspicion) -> None:
+        """It is due no more, and is not suspected again."""
+
+    def unseen(self, *, now: datetime) -> Sequence[OnRecord]:
+        """Some of the sessions that CloudTrail should have told of by now, the longest overdue first. A list."""
+
+    def settled(self, lent: OnRecord) -> None:
+        """The session is not waited for any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What goes to the emergency queue in place of one change of the table: the request as it becomes, and the rest."""
@@ -321,7 +357,7 @@ class Revoker(Protocol):
 class World:
     """Everything outside, as the use cases see it.
 
-    catalogue: today's, the last good one. bindings, directories: made when they are first asked for, which few
+    catalogue: today's, the last good one. trail, bindings, directories: made when they are first asked for, which few
     calls do.
     now: aware UTC, whole seconds. new_id: a ULID, which may well be guessed. new_salt: a text that cannot be.
     queue: None where there is none. queued: the emergency that went to the queue, for each person and outage; this
@@ -330,6 +366,7 @@ class World:
 
     catalogue: Callable[[], Catalogue]
     requests: Requests
+    trail: Callable[[], Trail]
     bindings: Callable[[], Bindings]
     lender: Lender
     revoker: Revoker
