@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.core.refusals import Unavailable
 from chalicelib.log import log
 from chalicelib.metrics import Metric, count
-from chalicelib.wiring import environment, now, table, trail
+from chalicelib.wiring import day_chains, environment, now, table, trail
 
 if TYPE_CHECKING:
     from chalicelib.aws.notifications import Buckets, Delivered
-    from chalicelib.core.activity import Lent, Suspicion
     from chalicelib.core.ledger import Detail
 
 
@@ -69,21 +68,20 @@ def balance() -> None:
 
     if not environment().trail:
         return
-    balanced = balancing.balance(trail(), now=now(), found=_found, missed=_missed)
+    balanced = balancing.balance(trail(), day_chains(), now=now(), found=_found, missed=_missed)
     for error in balanced.failures:
         log.error("balancing_failed", extra={"why": _why(error)})
     told = {"bypasses": balanced.bypasses, "unseen": balanced.unseen, "explained": balanced.explained}
     log.info("balanced", extra={**told, "failed": len(balanced.failures)})
 
 
-def _found(suspected: Suspicion, evidence: Mapping[str, Detail]) -> None:
-    log.error("bypass_found", extra=dict(evidence))
+def _found(told: Mapping[str, Detail]) -> None:
+    log.error("bypass_found", extra=dict(told))
     count(Metric.BYPASS_FOUND)
 
 
-def _missed(lent: Lent) -> None:
-    told = {"id": lent.request_id, "session": lent.session.id, "access_key_id": lent.session.access_key_id}
-    log.error("session_unseen", extra=told)
+def _missed(told: Mapping[str, Detail]) -> None:
+    log.error("session_unseen", extra=dict(told))
     count(Metric.SESSION_UNSEEN)
 
 

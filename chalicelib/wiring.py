@@ -36,6 +36,7 @@ from chalicelib.web.routes import Inside, View
 
 if TYPE_CHECKING:
     from chalicelib.aws.bindings import Bindings as StoredBindings
+    from chalicelib.aws.day_chains import DayChains as StoredChains
     from chalicelib.aws.queue import SqsQueue
     from chalicelib.aws.secrets import Secrets
     from chalicelib.broker.draining import Drained
@@ -76,6 +77,7 @@ def world() -> World:
         catalogue=catalogue,
         requests=stored,
         trail=trail,
+        day_chains=day_chains,
         bindings=bindings,
         lender=lender,
         revoker=IamRevoker(stored.session, ours.region),
@@ -108,6 +110,13 @@ def trail() -> Trail:
     from chalicelib.aws.trail_notes import TrailNotes
 
     return TrailNotes(table())
+
+
+@cache
+def day_chains() -> StoredChains:
+    from chalicelib.aws.day_chains import DayChains as Stored
+
+    return Stored(table())
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ from chalicelib.core.activity import Suspicion, Told
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.known import SEEN_WITHIN
-from chalicelib.core.ledger import Event, Recorded
+from chalicelib.core.ledger import Detail, Event, EventType, Head, Recorded, beginning, day_chain, next_event
 from chalicelib.core.noting import Note, Place
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
@@ -68,6 +69,7 @@ class FakeRequests:
         self._lock = Lock()
         self._requests = {request.id: request for request in requests}
         self._events: dict[tuple[str, int], Event] = {}
+        self.stored_once: set[str] = set()
         self._sessions: dict[tuple[str, str], Session] = {}
         self._claims: dict[tuple[str, str, str], tuple[str, Claim]] = {}
         self.used: Counter[Quota] = Counter()
@@ -240,6 +242,28 @@ class FakeRequests:
             found = [request for request in self._requests.values() if wanted(request)]
         older = [request for request in found if after is None or request.id < after]
         return _page(sorted(older, key=_id, reverse=True), limit, _id)
+
+
+@dataclass
+class FakeDayChains:
+    """`ports.DayChains` in memory, out when the requests are. `tests/aws/test_day_chains.py` holds it to its rules."""
+
+    requests: FakeRequests
+    pick: Callable[[Sequence[str]], str] = random.choice
+
+    def append(
+        self, kind: EventType, *, at: datetime, actor: str, details: Mapping[str, Detail], once: str | None = None
+    ) -> Recorded | None:
+        with self.requests._writing():
+            if once is not None and once in self.requests.stored_once:
+                return None
+            self.requests.stored_once |= {once} if once else set()
+            chain = day_chain(at.date(), self.pick("0123"))
+            known = [event for (owner, _), event in self.requests._events.items() if owner == chain]
+            head = Head(known[-1].seq, known[-1].hash) if known else beginning(chain)
+            event = next_event(head, kind, at, actor, details)
+            self.requests._events[chain, event.seq] = event
+            return Recorded(chain, event)
 
 
 @dataclass

@@ -22,6 +22,7 @@ from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
 from tests.fakes import (
     FakeBindings,
+    FakeDayChains,
     FakeDirectories,
     FakeLender,
     FakeQueue,
@@ -94,6 +95,7 @@ class Stage:
             catalogue=lambda: self.catalogue,
             requests=self.requests,
             trail=lambda: self.trail,
+            day_chains=lambda: FakeDayChains(self.requests),
             bindings=lambda: self.bindings,
             lender=self.lender,
             revoker=self.revoker,

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chalicelib.broker.ports import Trail
+from chalicelib.broker.ports import DayChains, Trail
+from chalicelib.broker.revoking import BROKER
 from chalicelib.core.activity import Lent, Suspicion, Told, another_tells, doings, lent_to, of_session, suspicion
-from chalicelib.core.ledger import Detail
+from chalicelib.core.ledger import Detail, EventType
 from chalicelib.core.noting import Made, Note, Noted, Place, note
 from chalicelib.core.reckoning import under_daypass
 from chalicelib.core.times import stamp
@@ -60,14 +61,14 @@ class Balanced:
     failures: tuple[Exception, ...]
 
 
-Found = Callable[[Suspicion, Mapping[str, Detail]], object]
-Missed = Callable[[Lent], object]
+Heard = Callable[[Mapping[str, Detail]], object]
 
 
-def balance(trail: Trail, *, now: datetime, found: Found, missed: Missed) -> Balanced:
-    """Judge what is due. found, missed: hear of each bypass and unseen session before it is due no more: at least once.
+def balance(trail: Trail, chains: DayChains, *, now: datetime, found: Heard, missed: Heard) -> Balanced:
+    """Judge what is due. Each bypass and each unseen session is one event, once.
 
-    The lists only name what to look at; what decides is read anew, and consistently.
+    found, missed: hear of it after that and before it is due no more: at least once. The lists only name what to look
+    at; what decides is read anew, and consistently.
     """
     counts = {"bypasses": 0, "unseen": 0, "explained": 0}
     failures: list[Exception] = []
@@ -75,7 +76,9 @@ def balance(trail: Trail, *, now: datetime, found: Found, missed: Missed) -> Bal
         try:
             outcome = "explained" if explained(trail, suspected) else "bypasses"
             if outcome == "bypasses":
-                found(suspected, evidence(suspected, trail.told(suspected.place, most=MOST_NOTES).notes))
+                told = evidence(suspected, trail.told(suspected.place, most=MOST_NOTES).notes)
+                chains.append(EventType.BYPASS_FOUND, at=now, actor=BROKER, details=told, once=suspected.name)
+                found(told)
             trail.judged(suspected)
         except Exception as error:  # one that cannot be judged must not silence all others
             failures.append(error)
@@ -85,7 +88,10 @@ def balance(trail: Trail, *, now: datetime, found: Found, missed: Missed) -> Bal
         try:
             outcome = "explained" if seen(trail, lent) else "unseen"
             if outcome == "unseen":
-                missed(lent)
+                told = about(lent)
+                name = f"unseen#{lent.session.id}"
+                chains.append(EventType.SESSION_UNSEEN, at=now, actor=BROKER, details=told, once=name)
+                missed(told)
             trail.settled(lent)
         except Exception as error:
             failures.append(error)
@@ -138,6 +144,20 @@ def evidence(suspected: Suspicion, notes: Iterable[Note]) -> Mapping[str, Detail
         "by_key": made.caller_key if made else None,
         "address": (made.address if made else None) or next(iter(done.addresses), None),
         "claims": made.claims if made else None,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def about(lent: Lent) -> Mapping[str, Detail]:
+    """A session that CloudTrail should have told of."""
+    session = lent.session
+    told = {
+        "request_id": lent.request_id,
+        "session": session.id,
+        "session_name": session.session_name,
+        "role_arn": lent.role_arn,
+        "access_key_id": session.access_key_id,
+        "issued_at": _stamp(session.issued_at),
     }
     return {name: value for name, value in told.items() if value is not None}
 

@@ -15,6 +15,7 @@ from typing import Final
 from chalicelib.core.known import A_CALL, CLOCKS
 from chalicelib.core.noting import Deed, Made, Note, Onward, Place, counted
 from chalicelib.core.request import Session
+from chalicelib.core.times import stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +167,12 @@ class Suspicion:
     @property
     def place(self) -> Place:
         return Place(self.role_arn, self.session_name)
+
+    @property
+    def name(self) -> str:
+        """The same for the same session, and no other."""
+        signer = self.access_key_id or (stamp(self.begun_at) if self.begun_at else "-")
+        return f"{self.role_arn}#{self.session_name}#{signer}"
 
     def is_of(self, note: Note) -> bool:
         if self.access_key_id is not None:

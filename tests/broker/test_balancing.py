@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from chalicelib.broker.balancing import JUDGED_AFTER, Balanced, balance, take
-from chalicelib.core.activity import Lent, Suspicion
 from chalicelib.core.known import SEEN_WITHIN
-from chalicelib.core.ledger import Detail, canonical
+from chalicelib.core.ledger import Detail
 from chalicelib.core.refusals import Unavailable
 from tests.builders import SECOND
 from tests.people import ALICE, CAROL
@@ -51,7 +50,7 @@ class Desk:
         self.stage.lent(self.request)
         [self.session] = self.stage.sessions(self.request.id)
         self.bypasses: list[Mapping[str, Detail]] = []
-        self.missed: list[Lent] = []
+        self.missed: list[Mapping[str, Detail]] = []
         self.files: Iterator[int] = itertools.count()
 
     @property
@@ -73,12 +72,16 @@ class Desk:
         take(self.stage.trail, f"{next(self.files):032x}", records, self.stage.now)
 
     def balance(self) -> Balanced:
+        world = self.stage.world
         return balance(
-            self.stage.trail,
-            now=self.stage.now,
-            found=lambda _, told: self.bypasses.append(told),
-            missed=self.missed.append,
+            world.trail(), world.day_chains(), now=world.now(), found=self.bypasses.append, missed=self.missed.append
         )
+
+    def recorded(self) -> list[tuple[str, Mapping[str, Detail]]]:
+        """What is on the chains of the days, by session."""
+        day = self.stage.requests.day(self.stage.now.date(), after=None, limit=1_000)
+        told = [(each.event.type, each.event.details) for each in day.items if each.chain.startswith("day-")]
+        return sorted(told, key=lambda each: str(each[1]["session_name"]))
 
     def after(self, length: timedelta = SEEN_WITHIN) -> Balanced:
         self.stage.pass_time(length)
@@ -101,7 +104,8 @@ def test_a_session_that_cloudtrail_does_not_tell_of_is_missed_once_after_half_an
     assert desk.after(SEEN_WITHIN - SECOND) == Balanced(0, 0, 0, ())
     assert desk.after(SECOND) == Balanced(0, 1, 0, ())
     assert desk.after() == Balanced(0, 0, 0, ())
-    assert [lent.session for lent in desk.missed] == [desk.session]
+    assert [told["session"] for told in desk.missed] == [desk.session.id]
+    assert desk.recorded() == [("session.unseen", desk.missed[0])]
 
 
 def test_a_use_alone_is_no_assume_role(desk: Desk) -> None:
@@ -150,7 +154,7 @@ def test_a_bypass_is_found_once_whatever_it_pretends_to_be_and_in_any_order_of_f
         desk.take(*records)
         assert len(desk.bypasses) == 1
         assert desk.after().bypasses == 0
-        canonical(desk.bypasses[0])
+        assert desk.recorded() == [("bypass.found", desk.bypasses[0])]
         assert TOKEN not in str(desk.bypasses)
 
 
@@ -234,13 +238,16 @@ def test_what_cannot_be_told_is_due_again_and_silences_nobody_else(desk: Desk) -
         desk.take(an_issuance(f"ASIA{name}", desk.role_arn, name, at, by=ZOES))
     desk.stage.pass_time(JUDGED_AFTER)
 
-    def deaf(suspected: Suspicion, told: Mapping[str, Detail]) -> None:
-        if suspected.session_name == "zoe":
+    def deaf(told: Mapping[str, Detail]) -> None:
+        if told["session_name"] == "zoe":
             raise Unavailable("nobody hears")
 
-    balanced = balance(desk.stage.trail, now=desk.stage.now, found=deaf, missed=desk.missed.append)
+    world = desk.stage.world
+    balanced = balance(world.trail(), world.day_chains(), now=desk.stage.now, found=deaf, missed=desk.missed.append)
     assert (balanced.bypasses, len(balanced.failures)) == (1, 1)
     assert desk.balance() == Balanced(1, 0, 0, ())
+    assert len(desk.bypasses) == 1
+    assert [told["session_name"] for _, told in desk.recorded()] == ["zoe", "zoe2"]
 
 
 def test_two_people_of_one_role_are_told_apart(desk: Desk) -> None:

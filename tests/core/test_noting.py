@@ -96,7 +96,7 @@ def test_a_session_is_told_with_all_that_was_done_with_it() -> None:
 
 def test_a_session_that_nothing_was_done_with_is_seen_and_not_used() -> None:
     told = of(notes_of(a_pair(KEY)))
-    assert (told.seen_in, told.first_use, told.events) == ({HUB, TARGET}, None, 0)
+    assert (told.seen_in, told.first_use, told.events) == (frozenset({HUB, TARGET}), None, 0)
     assert of(()).seen_in == frozenset()
 
 
