@@ -9,11 +9,24 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from chalicelib.aws.queue import SqsQueue
-from chalicelib.broker import asking, binding, deciding, emergency, ending, extending, lending, revoking, seeing
+from chalicelib.broker import (
+    asking,
+    balancing,
+    binding,
+    deciding,
+    emergency,
+    ending,
+    extending,
+    lending,
+    looking,
+    revoking,
+    seeing,
+)
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core.binding import SlackUser
@@ -30,6 +43,7 @@ from tests.people import ALICE, CAROL, DAVE, FRANK
 from tests.slack.fake_slack import TEAM, Person
 from tests.slack.team import Workspace, open_workspace
 from tests.stage import CATALOGUE, an_ask, more_of, read_example, with_rules
+from tests.trails import a_session, a_use
 
 SANDBOX = "engineers administer the sandbox"
 KEY = IdempotencyKey("POST /requests", "k-1")
@@ -234,6 +248,24 @@ def test_looking_at_a_request_takes_one_and_at_its_history_two(hub: Hub) -> None
     id = asking.ask(hub.world, CAROL, an_ask(), None).request.id
     assert counted(hub, lambda: seeing.story(hub.world, DAVE, id)) == {STORY: 1}
     assert counted(hub, lambda: seeing.history(hub.world, DAVE, id, after=0, limit=50)) == {READ: 1, STORY: 1}
+
+
+def test_looking_at_what_was_done_takes_one_for_each_session_and_two_to_tell_who_looked(hub: Hub) -> None:
+    request = in_use(hub)
+    lending.lend(hub.world, CAROL, request.id)
+    look = partial(looking.activity, hub.world, request_id=request.id, after=None, limit=50)
+    assert counted(hub, lambda: look(principal=CAROL)) == {STORY: 3}
+    assert counted(hub, lambda: look(principal=DAVE)) == {STORY: 4, WRITE: 1}
+
+
+def test_noting_a_file_takes_one_write_for_25_sessions_one_read_and_one_write_for_each_that_is_suspected(
+    hub: Hub,
+) -> None:
+    use, zoe = a_use("ASIA0"), a_use(None, session=a_session("ASIA1", name="zoe"))
+    take = partial(balancing.take, hub.world.trail(), now=hub.world.now())
+    suspected = {"BatchWriteItem": 1, BATCH: 1, WRITE: 2}
+    assert counted(hub, lambda: take(file="0", records=[use, zoe])) == suspected
+    assert counted(hub, lambda: take(file="1", records=[])) == {}
 
 
 # In Slack.

@@ -208,7 +208,7 @@ def test_what_reads_cloudtrail_can_neither_lend_nor_write_a_request(stage: str, 
         if any("Put" in each or "Update" in each or "Write" in each for each in statement.get("Action", []))
     ]
     keys = [each["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"] for each in writes]
-    assert keys == [["trail#*"]] if function == "Trail" else [["trail#*", "chain#*", "once#*"]]
+    assert keys == [{"Trail": ["trail#*"], "Balance": ["trail#*", "chain#*", "once#*"]}[function]]
 
 
 def test_make_package_merges_it() -> None:

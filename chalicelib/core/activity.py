@@ -47,7 +47,8 @@ NOTHING: Final = Told(lent=None, notes=())
 class Doings:
     """What a session's notes come to. seen_in: the accounts whose trails told of its AssumeRole.
 
-    unlisted: how many of the events are counted only. whole: False where not all notes were read.
+    denied: how many calls of each action were. unlisted: how many of the events are counted only.
+    whole: False where not all notes were read.
     """
 
     seen_in: frozenset[str]
@@ -56,8 +57,8 @@ class Doings:
     last_use: datetime | None
     events: int
     unlisted: int
-    denied: int
     actions: Mapping[str, int]
+    denied: Mapping[str, int]
     errors: Mapping[str, int]
     regions: Mapping[str, int]
     addresses: Mapping[str, int]
@@ -107,33 +108,33 @@ def onward_of(notes: Iterable[Note]) -> tuple[Onward, ...]:
     return tuple(sorted(by_key.values(), key=lambda each: (each.at, each.access_key_id)))
 
 
-def deeds(notes: Iterable[Note]) -> tuple[Deed, ...]:
-    """The calls that are listed, each once, oldest first."""
-    by_id: dict[str, Deed] = {}
+def listed(notes: Iterable[Note]) -> tuple[tuple[Deed, str | None], ...]:
+    """The calls that are listed, each once, oldest first, each with the key that signed it."""
+    by_id: dict[str, tuple[Deed, str | None]] = {}
     for note in sorted(notes, key=lambda each: each.file):
         for deed in note.deeds:
             known = by_id.get(deed.id)
-            if known is None or (deed.repaired and not known.repaired):
-                by_id[deed.id] = deed
-    return tuple(sorted(by_id.values(), key=lambda deed: (deed.at, deed.id)))
+            if known is None or (deed.repaired and not known[0].repaired):
+                by_id[deed.id] = deed, note.access_key_id
+    return tuple(sorted(by_id.values(), key=lambda each: (each[0].at, each[0].id)))
 
 
 def doings(notes: Sequence[Note], *, whole: bool = True) -> Doings:
-    listed, more = deeds(notes), [note.more for note in notes]
-    times = [*(deed.at for deed in listed), *(at for each in more for at in (each.first, each.last) if at)]
+    told, more = [deed for deed, _ in listed(notes)], [note.more for note in notes]
+    times = [*(deed.at for deed in told), *(at for each in more for at in (each.first, each.last) if at)]
     unlisted = sum(each.events for each in more)
     return Doings(
         seen_in=frozenset(made.account_id for made in _made(notes) if made.account_id),
         issued_at=min((made.at for made in _made(notes)), default=None),
         first_use=min(times, default=None),
         last_use=max(times, default=None),
-        events=len(listed) + unlisted,
+        events=len(told) + unlisted,
         unlisted=unlisted,
-        denied=sum(deed.denied for deed in listed) + sum(each.denied for each in more),
-        actions=_sum(Counter(deed.action for deed in listed), (each.actions for each in more)),
-        errors=_sum(Counter(deed.error for deed in listed if deed.error), (each.errors for each in more)),
-        regions=_sum(Counter(deed.region for deed in listed if deed.region), (each.regions for each in more)),
-        addresses=_sum(Counter(deed.address for deed in listed if deed.address), (each.addresses for each in more)),
+        actions=_sum(Counter(deed.action for deed in told), (each.actions for each in more)),
+        denied=_sum(Counter(deed.action for deed in told if deed.denied), (each.denied for each in more)),
+        errors=_sum(Counter(deed.error for deed in told if deed.error), (each.errors for each in more)),
+        regions=_sum(Counter(deed.region for deed in told if deed.region), (each.regions for each in more)),
+        addresses=_sum(Counter(deed.address for deed in told if deed.address), (each.addresses for each in more)),
         whole=whole,
     )
 
@@ -211,3 +212,48 @@ def another_tells(suspected: Suspicion, notes: Sequence[Note]) -> bool:
         note.issued_at in at and (note.made or (suspected.access_key_id is None and note.access_key_id is not None))
         for note in others
     )
+
+
+# In words.
+
+_MOST_SERVICES = _MOST_ADDRESSES = 5
+
+
+def in_words(sessions: Sequence[Doings]) -> str:
+    """What was done with all of these sessions: one sentence or a few, for people who judge it."""
+    used = [each for each in sessions if each.events]
+    if not used:
+        return "Nothing was done with it, as far as CloudTrail has told." if sessions else "No session was lent."
+    first = min(each.first_use for each in used if each.first_use)
+    last = max(each.last_use for each in used if each.last_use)
+    events = sum(each.events for each in used)
+    denials, errors = (sum(sum(names.values()) for names in all_of) for all_of in _denials_and_errors(used))
+    failed = f" {errors} failed, {denials} of them for want of permission." if errors else " None failed."
+    unused = len(sessions) - len(used)
+    never = f" {unused} of {len(sessions)} sessions {'was' if unused == 1 else 'were'} never used." if unused else ""
+    addresses = _names(Counter[str](), (each.addresses for each in used), _MOST_ADDRESSES)
+    return (
+        f"{events} call{'' if events == 1 else 's'} from {stamp(first)} to {stamp(last)}: {_services(used)}."
+        f"{failed}{f' From {addresses}.' if addresses else ''}{never}"
+    )
+
+
+def _denials_and_errors(used: Sequence[Doings]) -> tuple[list[Mapping[str, int]], list[Mapping[str, int]]]:
+    return [each.denied for each in used], [each.errors for each in used]
+
+
+def _services(used: Sequence[Doings]) -> str:
+    total = Counter[str]()
+    for each in used:
+        for action, times in each.actions.items():
+            total[action.partition(":")[0]] += times
+    return _names(total, (), _MOST_SERVICES, times=True)
+
+
+def _names(total: Counter[str], others: Iterable[Mapping[str, int]], most: int, *, times: bool = False) -> str:
+    for each in others:
+        total.update(each)
+    frequent = sorted(total.items(), key=lambda pair: (-pair[1], pair[0]))
+    told = [f"{name} {count}" if times else name for name, count in frequent[:most]]
+    more = [f"{len(frequent) - most} more"] if len(frequent) > most else []
+    return ", ".join([*told, *more])

@@ -94,13 +94,13 @@ class Onward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Calls that are counted and not listed."""
+    """Calls that are counted and not listed. denied: how many of each action were."""
 
     events: int = 0
-    denied: int = 0
     first: datetime | None = None
     last: datetime | None = None
     actions: Mapping[str, int] = field(default_factory=dict)
+    denied: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
     regions: Mapping[str, int] = field(default_factory=dict)
     addresses: Mapping[str, int] = field(default_factory=dict)
@@ -231,7 +231,7 @@ def _name(principal_id: str | None) -> str | None:
 
 def _deed(use: Use) -> Deed:
     return Deed(
-        id=_cut(use.corrects or use.event_id) or "",
+        id=_id(use.corrects or use.event_id),
         at=use.at,
         action=_cut(use.action) or "?",
         error=_cut(use.error_code),
@@ -246,7 +246,7 @@ def _made(fact: Issuance) -> Made:
     by = fact.by
     caller = _place(by.role_arn, name) if by and by.role_arn and (name := _name(by.principal_id)) else None
     return Made(
-        id=_cut(fact.event_id) or "",
+        id=_id(fact.event_id),
         at=fact.at,
         account_id=_cut(fact.account_id),
         caller_kind=_cut(fact.caller.kind),
@@ -260,9 +260,13 @@ def _made(fact: Issuance) -> Made:
     )
 
 
+def _id(event_id: str) -> str:
+    return event_id.encode("ascii", "replace").decode()
+
+
 def _cut(text: str | None, longest: int = _LONGEST) -> str | None:
     """As UTF-8 can hold it: JSON can name half a character."""
-    return text[:longest].encode(errors="replace").decode() or None if text else None
+    return text[:longest].encode(errors="replace").decode() if text else None
 
 
 def _note(file: str, signer: _Signer, sheet: _Sheet) -> Note:
@@ -286,10 +290,10 @@ def tally(deeds: Sequence[Deed]) -> Tally:
     """What deeds come to, with the most frequent names."""
     return Tally(
         events=len(deeds),
-        denied=sum(deed.denied for deed in deeds),
         first=min((deed.at for deed in deeds), default=None),
         last=max((deed.at for deed in deeds), default=None),
         actions=counted(Counter(deed.action for deed in deeds)),
+        denied=counted(Counter(deed.action for deed in deeds if deed.denied)),
         errors=counted(Counter(deed.error for deed in deeds if deed.error)),
         regions=counted(Counter(deed.region for deed in deeds if deed.region)),
         addresses=counted(Counter(deed.address for deed in deeds if deed.address)),

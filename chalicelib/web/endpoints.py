@@ -12,7 +12,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chalicelib.broker import asking, binding, deciding, emergency, ending, extending, lending, revoking, seeing
+from chalicelib.broker import (
+    asking,
+    binding,
+    deciding,
+    emergency,
+    ending,
+    extending,
+    lending,
+    looking,
+    revoking,
+    seeing,
+)
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
@@ -59,6 +70,8 @@ ROLE_POSITION = "[a-z0-9][a-z0-9@-]{0,126}"
 SEQ_POSITION = "[0-9]{1,9}"
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 DAY_POSITION = f"{_DAY}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z#({ULID_POSITION}|day-{_DAY}-[0-9])#[0-9]{{10}}"
+
+ACT_POSITION = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z#[ -~]{1,128}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +214,12 @@ def day(call: Call) -> Answer:
     return Answer(200, views.RecordedList(items=items, next_cursor=cursor.encoded(page.next)))
 
 
+def activity(call: Call) -> Answer:
+    after = cursor.position(call.query.cursor, ACT_POSITION)
+    told = looking.activity(call.world, call.principal, call.id, after=after, limit=call.query.limit)
+    return Answer(200, views.ActivityView.of(told, cursor.encoded(told.page.next)))
+
+
 def approve(call: Call) -> Answer:
     seconds = call.body.duration_seconds
     duration = timedelta(seconds=seconds) if seconds is not None else None
@@ -322,6 +341,15 @@ ENDPOINTS = (
         view=events,
         query=bodies.EventsQuery,
         answers={200: (views.EventList,)},
+        refuses=(NotFound,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/requests/{id}/activity",
+        summary="What was done with a request's sessions, as CloudTrail told it, oldest first",
+        view=activity,
+        query=bodies.ActivityQuery,
+        answers={200: (views.ActivityView,)},
         refuses=(NotFound,),
     ),
     Endpoint(

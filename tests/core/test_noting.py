@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.activity import Doings, deeds, doings, of_onward, of_session, onward_of
+from chalicelib.core.activity import Doings, doings, listed, of_onward, of_session, onward_of
 from chalicelib.core.noting import MOST_DEEDS, MOST_NAMES, OTHERS, Note, Noted, Place, denied, note
 from chalicelib.core.request import Session, SessionStatus
 from tests.trails import (
@@ -88,7 +88,7 @@ def test_a_session_is_told_with_all_that_was_done_with_it() -> None:
         "sts:AssumeRole": 2,
     }
     assert told.services == ["iam", "kms", "s3", "sts"]
-    assert (told.errors, told.denied) == ({"AccessDenied": 2}, 2)
+    assert (told.errors, told.denied) == ({"AccessDenied": 2}, {"iam:CreateUser": 1, "sts:AssumeRole": 1})
     assert told.regions == {"us-east-1": 7, "us-west-2": 1}
     assert told.addresses == {"192.0.2.1": 7, "192.0.2.9": 1}
     assert (told.events, told.unlisted, told.whole) == (8, 0, True)
@@ -123,7 +123,7 @@ def test_in_whatever_files_order_and_number_it_comes_to_the_same(data: st.DataOb
             stored[each.file, each.place, each.access_key_id or each.begun_at] = each
     notes = tuple(data.draw(st.permutations(list(stored.values()))))
     assert of(notes) == of(notes_of(story))
-    assert deeds(of_session(SESSION, at(notes))) == deeds(of_session(SESSION, at(notes_of(story))))
+    assert listed(of_session(SESSION, at(notes))) == listed(of_session(SESSION, at(notes_of(story))))
     assert onward_of(of_session(SESSION, at(notes))) == onward_of(of_session(SESSION, at(notes_of(story))))
 
 
@@ -163,7 +163,7 @@ def test_of_many_calls_those_that_failed_or_changed_something_are_listed_and_all
     assert (told.more.events, len(told.more.actions)) == (3 * MOST_DEEDS, MOST_NAMES + 1)
     assert told.more.actions[OTHERS] == 300 - MOST_NAMES
     come_to = doings([told])
-    assert (come_to.events, come_to.unlisted, come_to.denied) == (4 * MOST_DEEDS, 3 * MOST_DEEDS, 2)
+    assert (come_to.events, come_to.unlisted, come_to.denied) == (4 * MOST_DEEDS, 3 * MOST_DEEDS, {"s3:GetObject": 2})
     assert sum(come_to.actions.values()) == come_to.events
     assert come_to.first_use == NOON + MINUTE
 
