@@ -52,6 +52,10 @@ Quota = tuple[str, date, str | None, str | None]
 """Whose, on which day, and of which role and rule; of none: emergencies."""
 
 
+REFUSED = "00000000-0000-4000-8000-ref00000000d"
+"""STS's id of a call that it refused."""
+
+
 class Effect(Enum):
     """Whether a call that did not answer was done all the same."""
 
@@ -312,7 +316,7 @@ class FakeLender:
     _next: StsRefused | NothingLent | Effect | None = None
 
     def refuse_next(self, code: str = "AccessDenied") -> None:
-        self._next = StsRefused("The fake was told to refuse.", code)
+        self._next = StsRefused("The fake was told to refuse.", code, {"sts_request_id": REFUSED})
 
     def lend_nothing_next(self, code: str = "no-signature") -> None:
         self._next = NothingLent("The fake was told not to sign.", code)

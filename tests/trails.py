@@ -18,6 +18,8 @@ BROKER = f"arn:aws:iam::{HUB}:role/daypass-broker"
 BROKER_KEY = "ASIABROKERBROKER0000"
 ADMIN = f"arn:aws:iam::{TARGET}:role/daypass/Admin"
 DEPLOY = f"arn:aws:iam::{TARGET}:role/cdk-deploy"
+SIGNING_KEY = f"arn:aws:kms:us-east-1:{HUB}:key/0d5d9c2e-1f7a-4a53-9c0b-5a7f6c1e2d3b"
+ISSUER = "id.example.com/daypass"
 TOKEN = "CANARY-session-token//////////"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -176,6 +178,39 @@ def a_denial(at: datetime = NOON, *, by: Json | None = None, **changed: Any) -> 
         "recipientAccountId": HUB,
     }
     return a_record(at, **{**told, **changed})
+
+
+def a_signing(request_id: str, at: datetime = NOON, *, by: Json | None = None, **changed: Any) -> Json:
+    """kms:Sign, of which CloudTrail tells neither what was signed nor the signature.
+
+    Source: https://docs.aws.amazon.com/kms/latest/developerguide/ct-sign.html.
+    """
+    told = {
+        "userIdentity": by or BROKERS_OWN,
+        "eventSource": "kms.amazonaws.com",
+        "eventName": "Sign",
+        "requestID": request_id,
+        "requestParameters": {
+            "messageType": "DIGEST",
+            "keyId": SIGNING_KEY,
+            "signingAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256",
+        },
+        "resources": [{"accountId": HUB, "type": "AWS::KMS::Key", "ARN": SIGNING_KEY}],
+        "recipientAccountId": HUB,
+    }
+    return a_record(at, **{**told, **changed})
+
+
+def a_vouched(key: str, role_arn: str = ADMIN, name: str = "01K-carol", at: datetime = NOON, **changed: Any) -> Json:
+    """AssumeRoleWithWebIdentity, which only the role's account is told of."""
+    by = {
+        "type": "WebIdentityUser",
+        "principalId": f"{ISSUER}:sts.amazonaws.com:daypass:role:{role_arn}",
+        "userName": f"daypass:role:{role_arn}",
+        "identityProvider": f"arn:aws:iam::{role_arn.split(':')[4]}:oidc-provider/{ISSUER}",
+    }
+    told = {"eventName": "AssumeRoleWithWebIdentity", "recipientAccountId": role_arn.split(":")[4]}
+    return an_issuance(key, role_arn, name, at, by=by, **{**told, **changed})
 
 
 def zipped(records: Sequence[object]) -> bytes:

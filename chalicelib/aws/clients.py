@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from chalicelib.core.refusals import Unavailable
+from chalicelib.core.refusals import Calls, Unavailable
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -85,6 +85,12 @@ def patient_client(session: Session, service: str, region: str) -> Any:
     """A client for what nobody waits for: at worst three tries of 6 s. `AWS_ENDPOINT_URL` is botocore's to obey."""
     config = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
     return session.create_client(service, region_name=region, config=config)
+
+
+def answered(name: str, response: Mapping[str, Any]) -> Calls:
+    """The id of a call that AWS answered with an error, under this name; nothing where it told none."""
+    id = response.get("ResponseMetadata", {}).get("RequestId")
+    return {name: id} if isinstance(id, str) and id else {}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from chalicelib.aws.clients import kms_client
+from chalicelib.aws.clients import answered, kms_client
 from chalicelib.broker.ports import NothingLent
 from chalicelib.core.refusals import Refusal, StsRefused
 
@@ -88,7 +88,8 @@ def _no(error: ClientError, key_arn: str) -> Refusal | NothingLent:
     response: Mapping[str, Any] = error.response
     code = response.get("Error", {}).get("Code", "Unknown")
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    calls = answered("kms_request_id", response)
     if status >= 500 or code in _PASSING or code.startswith(("Throttl", "TooManyRequests", "ExpiredToken")):
-        return NothingLent(f"AWS KMS did not sign ({code}): nothing was lent; try again.", code)
+        return NothingLent(f"AWS KMS did not sign ({code}): nothing was lent; try again.", code, calls)
     advice = _CHECK.get(code, "Ask the people who run Daypass.")
-    return StsRefused(f"AWS KMS did not sign with {key_arn}: {code}. {advice}", code)
+    return StsRefused(f"AWS KMS did not sign with {key_arn}: {code}. {advice}", code, calls)

@@ -17,8 +17,9 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from chalicelib.aws.clients import answered
 from chalicelib.broker.ports import Lent, NothingLent, Secret
-from chalicelib.core.refusals import Refusal, StsRefused, Unavailable
+from chalicelib.core.refusals import NO_CALLS, Calls, Refusal, StsRefused, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_sts.type_defs import AssumeRoleResponseTypeDef, AssumeRoleWithWebIdentityResponseTypeDef
@@ -48,23 +49,28 @@ _PIECE = 16
 
 
 @contextmanager
-def heard(check: Mapping[str, str], *, unsaid: str | None, role: str, **names: str) -> Iterator[None]:
+def heard(
+    check: Mapping[str, str], *, unsaid: str | None, role: str, calls: Calls = NO_CALLS, **names: str
+) -> Iterator[None]:
     """STS's no as StsRefused (no session exists), its silence as Unavailable (one may exist), all in our words.
 
     check: what to look at by error code, with the places of `names` in it: only with these codes AWS's own words are
     quoted, since SignatureDoesNotMatch's hold our credentials. unsaid: what no quotation holds, whole or in part.
+    calls: those that came before; what is raised carries them, and STS's own where it answered.
     Raises NothingLent where STS could not ask whom it had to, and so made no session for certain.
     """
     try:
         yield
     except ClientError as error:
-        raise _no(error, check, unsaid, {"role": role, **names}) from None  # whose text may hold what no log should
+        asked = {**calls, **answered("sts_request_id", error.response)}
+        # Not from the error, whose text may hold what no log should.
+        raise _no(error, check, unsaid, {"role": role, **names}, asked) from None
     except _OWN_CREDENTIALS as error:
-        raise Unavailable("The broker has no AWS credentials of its own right now.") from error
+        raise Unavailable("The broker has no AWS credentials of its own right now.", calls=calls) from error
     except ParamValidationError:
         raise
     except (BotoCoreError, ResponseParserError):  # the latter's text holds the answer: it may hold the credentials
-        raise Unavailable("AWS STS did not answer. Whether it made a session is not known.") from None
+        raise Unavailable("AWS STS did not answer. Whether it made a session is not known.", calls=calls) from None
 
 
 def lent(answer: Answer, region: str, *, kms_request_id: str | None = None) -> Lent:
@@ -83,24 +89,24 @@ def lent(answer: Answer, region: str, *, kms_request_id: str | None = None) -> L
 
 
 def _no(
-    error: ClientError, check: Mapping[str, str], unsaid: str | None, names: Mapping[str, str]
+    error: ClientError, check: Mapping[str, str], unsaid: str | None, names: Mapping[str, str], calls: Calls
 ) -> Refusal | NothingLent:
     """By the code on the wire: botocore's classes go by other names."""
     response: Mapping[str, Any] = error.response
     code = response.get("Error", {}).get("Code", "Unknown")
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code.startswith(("Throttl", "TooManyRequests")):
-        return Unavailable("AWS STS is asked too much at the moment.")
+        return Unavailable("AWS STS is asked too much at the moment.", calls=calls)
     if code in _TRANSIENT or status >= 500:
-        return Unavailable(f"AWS STS failed ({code}). Whether it made a session is not known.")
+        return Unavailable(f"AWS STS failed ({code}). Whether it made a session is not known.", calls=calls)
     if code == "IDPCommunicationError":
-        return NothingLent("AWS STS could not fetch Daypass's public keys: nothing was lent; try again.", code)
+        return NothingLent("AWS STS could not fetch Daypass's public keys: nothing was lent; try again.", code, calls)
     if advice := check.get(code):
         words = response["Error"].get("Message", "")
-        return StsRefused(advice.format_map(names) + _quoted(words, unsaid), code)
+        return StsRefused(advice.format_map(names) + _quoted(words, unsaid), code, calls)
     if code.startswith("ExpiredToken"):
-        return Unavailable("The broker's own AWS credentials have expired and are being renewed.")
-    return StsRefused(f"AWS did not lend {names['role']}: {code}. Ask the people who run Daypass.", code)
+        return Unavailable("The broker's own AWS credentials have expired and are being renewed.", calls=calls)
+    return StsRefused(f"AWS did not lend {names['role']}: {code}. Ask the people who run Daypass.", code, calls)
 
 
 def _quoted(words: str, unsaid: str | None) -> str:

@@ -53,7 +53,8 @@ def with_token(client: STSClient, sign: Sign, plan: SessionPlan, token: Token) -
     call = _call(plan)
     signature = sign(token.key.arn, token.unsigned())
     call["WebIdentityToken"] = limits.web_identity_token(token.signed(signature.bytes))
-    with heard(_CHECK, unsaid=call["WebIdentityToken"], role=plan.role_arn, **_names(plan, token)):
+    signed = {"kms_request_id": signature.request_id}
+    with heard(_CHECK, unsaid=call["WebIdentityToken"], role=plan.role_arn, calls=signed, **_names(plan, token)):
         answer = client.assume_role_with_web_identity(**call)
         return lent(answer, client.meta.region_name, kms_request_id=signature.request_id)
 

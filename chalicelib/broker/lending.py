@@ -35,7 +35,7 @@ from chalicelib.core.refusals import (
     Unavailable,
 )
 from chalicelib.core.request import Ask, Change, Request, Session, SessionStatus
-from chalicelib.core.session import SessionPlan, plan, told
+from chalicelib.core.session import NO_ANSWER, SessionPlan, plan, told
 from chalicelib.core.times import stamp
 
 TRIES = 40
@@ -208,13 +208,13 @@ def _finish(world: World, begun: _Begun) -> Credentials:
     try:
         lent = world.lender.lend(begun.plan)
     except StsRefused as refusal:
-        _failed(world, begun, {"code": refusal.code}, certain=True)
+        _failed(world, begun, {"code": refusal.code, **refusal.calls}, certain=True)
         raise
     except NothingLent as silence:
-        _failed(world, begun, {"code": silence.code}, certain=True)
+        _failed(world, begun, {"code": silence.code, **silence.calls}, certain=True)
         raise Unavailable(str(silence)) from None
-    except Unavailable:
-        _failed(world, begun, {"code": "no-answer"}, certain=False)
+    except Unavailable as silence:
+        _failed(world, begun, {"code": NO_ANSWER, **silence.calls}, certain=False)
         raise
     _issued(world, begun, lent)
     return Credentials(
@@ -249,11 +249,9 @@ def _issued(world: World, begun: _Begun, lent: Lent) -> None:
         "access_key_id": lent.access_key_id,
         "assumed_role_id": lent.assumed_role_id,
         "expiration": stamp(lent.expiration),
-        "sts_request_id": lent.request_id,
         "sts_region": lent.region,
+        **lent.calls,
     }
-    if lent.kms_request_id is not None:
-        details["kms_request_id"] = lent.kms_request_id
     opened = begun.change.after
 
     def issued(request: Request) -> Change:
@@ -268,7 +266,8 @@ def _issued(world: World, begun: _Begun, lent: Lent) -> None:
     try:
         _append(world, begun, issued)
     except NotActive:
-        _failed(world, begun, {"code": "ended-meanwhile", "access_key_id": lent.access_key_id}, certain=False)
+        kept: dict[str, Detail] = {"access_key_id": lent.access_key_id, **lent.calls}
+        _failed(world, begun, {"code": "ended-meanwhile", **kept}, certain=False)
         raise
 
 

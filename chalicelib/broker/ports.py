@@ -13,7 +13,7 @@ from chalicelib.core.denies import Cut, Standing
 from chalicelib.core.ledger import Detail, Event, EventType, Recorded
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
-from chalicelib.core.refusals import QuotaUsed
+from chalicelib.core.refusals import NO_CALLS, Calls, QuotaUsed
 from chalicelib.core.request import Change, Covers, Request, Session
 from chalicelib.core.session import SessionPlan
 from chalicelib.core.vouching import Directory
@@ -93,12 +93,13 @@ class ReviewIsOverdue(Exception):
 class NothingLent(Exception):
     """What a session needs did not answer: none was made, for certain, and asking again may help.
 
-    `str` of it is for people. code: AWS's own, or `no-signature`.
+    `str` of it is for people. code: AWS's own, or `no-signature`. calls: as of StsRefused.
     """
 
-    def __init__(self, detail: str, code: str) -> None:
+    def __init__(self, detail: str, code: str, calls: Calls = NO_CALLS) -> None:
         super().__init__(detail)
         self.code = code
+        self.calls = calls
 
 
 class NotGenuine(Exception):
@@ -320,6 +321,11 @@ class Lent:
     request_id: str
     region: str
     kms_request_id: str | None = None
+
+    @property
+    def calls(self) -> Calls:
+        signed = {"kms_request_id": self.kms_request_id} if self.kms_request_id is not None else {}
+        return {"sts_request_id": self.request_id, **signed}
 
 
 class Lender(Protocol):

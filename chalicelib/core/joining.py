@@ -9,7 +9,7 @@ AssumeRole, target┴─ access key ──► the session's sheet ◄── acce
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from chalicelib.core.account import Account, Identity, Sheet
 from chalicelib.core.known import Record
 from chalicelib.core.recent import Recent
 from chalicelib.core.reckoning import Managed, Reckoning
+from chalicelib.core.signatures import Signatures
 from chalicelib.core.trail import Denial, Fact, Issuance, Unreadable, Unrelated, Use, read
 
 RECENT_EVENTS: Final = 2**14
@@ -49,8 +50,11 @@ class Books:
     record: where given, it alone says whose a session is; else the tag `daypass:request` is believed.
     """
 
-    def __init__(self, record: Record | None = None, *, recent: int = RECENT_EVENTS) -> None:
+    def __init__(
+        self, record: Record | None = None, *, keys: Collection[str] = (), recent: int = RECENT_EVENTS
+    ) -> None:
         self._record = record
+        self.signatures = Signatures(keys, record) if keys and record else None
         self._files: dict[bytes, int] = {}
         self._file = 0
         self._recent = Recent(recent)
@@ -79,6 +83,8 @@ class Books:
                 continue
             taken += 1
             self.take(fact)
+            if self.signatures and isinstance(record, dict):
+                self.signatures.take(record)
         self._files[digest] = taken
         return unreadable
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.core.ledger import EventType
+from chalicelib.core.session import NO_ANSWER
 from chalicelib.core.times import read_stamp
 
 CLOCKS = timedelta(minutes=5)
@@ -22,14 +23,18 @@ SEEN_WITHIN = timedelta(minutes=30)
 Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/how-cloudtrail-works.html.
 """
 
+Span = tuple[datetime, datetime]
+"""From an instant on, until before another one."""
+
 _OF_SESSIONS = (EventType.SESSION_ISSUING, EventType.SESSION_ISSUED, EventType.SESSION_FAILED)
-_NO_ANSWER = "no-answer"
-_ANSWER = ("access_key_id", "assumed_role_id", "sts_request_id")
+_ANSWER = ("access_key_id", "assumed_role_id", "sts_request_id", "kms_request_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A session on the record. access_key_id, assumed_role_id, sts_request_id: None where STS's answer is not on it.
+    """A session on the record. access_key_id, assumed_role_id: None where STS lent none, or its answer is not on it.
+
+    sts_request_id: also of an answer that was no. kms_request_id: where KMS signed for it, or was asked to.
 
     possible: whether STS may have made it. It did not where it refused, or was not asked.
     """
@@ -41,16 +46,22 @@ class Known:
     access_key_id: str | None = None
     assumed_role_id: str | None = None
     sts_request_id: str | None = None
+    kms_request_id: str | None = None
     possible: bool = True
 
 
 class Record:
-    """All sessions of the record, to be found by what CloudTrail tells of one."""
+    """All sessions of the record, to be found by what CloudTrail tells of one.
 
-    def __init__(self, sessions: Iterable[Known] = ()) -> None:
+    span: from when until when a session has to have begun so that its absence in CloudTrail is told; None: whenever.
+    """
+
+    def __init__(self, sessions: Iterable[Known] = (), *, span: Span | None = None) -> None:
         self.sessions = tuple(sessions)
+        self._span = span
         self._by_key = {known.access_key_id: known for known in self.sessions if known.access_key_id}
         self._by_call = {known.sts_request_id: known for known in self.sessions if known.sts_request_id}
+        self._by_signature = {known.kms_request_id: known for known in self.sessions if known.kms_request_id}
         self._by_role_id = {known.assumed_role_id: known for known in self.sessions if known.assumed_role_id}
         self._by_name = {known.session_name: known for known in self.sessions}
 
@@ -59,6 +70,14 @@ class Record:
 
     def by_call(self, sts_request_id: str | None) -> Known | None:
         return self._by_call.get(sts_request_id) if sts_request_id else None
+
+    @property
+    def due(self) -> Iterator[Known]:
+        """The sessions that CloudTrail should have told of in what is read."""
+        return (each for each in self.sessions if self._span is None or self._span[0] <= each.begun_at < self._span[1])
+
+    def by_signature(self, kms_request_id: str | None) -> Known | None:
+        return self._by_signature.get(kms_request_id) if kms_request_id else None
 
     def by_identity(self, assumed_role_id: str | None, issued_at: datetime | None) -> Known | None:
         """For calls that CloudTrail tells without their key. Whoever had another key could claim the name."""
@@ -77,8 +96,10 @@ def _in_time(known: Known, issued_at: datetime | None) -> bool:
     return issued_at is not None and known.begun_at - CLOCKS <= issued_at <= known.begun_at + A_CALL + CLOCKS
 
 
-def read_events(events: Iterable[Mapping[str, Any]]) -> Record:
+def read_events(events: Iterable[Mapping[str, Any]], *, span: Span | None = None) -> Record:
     """The sessions in exported events: as in a request's history, each with its `request_id`. Others are passed over.
+
+    span: as of Record.
 
     In whatever order: days may have been exported, joined and sorted by others. Raises ValueError for an event of a
     session that lacks what Daypass always writes.
@@ -90,7 +111,7 @@ def read_events(events: Iterable[Mapping[str, Any]]) -> Record:
             _read(sessions, event)
         except (KeyError, TypeError, ValueError):
             raise ValueError(f"event {number} is of a session, but not as Daypass writes it") from None
-    return Record(sessions.values())
+    return Record(sessions.values(), span=span)
 
 
 def _read(sessions: dict[str, Known], event: Mapping[str, Any]) -> None:
@@ -105,7 +126,7 @@ def _read(sessions: dict[str, Known], event: Mapping[str, Any]) -> None:
         )
     elif id in sessions:
         told: dict[str, Any] = {name: _text(details[name]) for name in _ANSWER if name in details}
-        possible = "access_key_id" in told or details.get("code") == _NO_ANSWER
+        possible = "access_key_id" in told or details.get("code") == NO_ANSWER
         sessions[id] = replace(sessions[id], **told, possible=possible)
 
 

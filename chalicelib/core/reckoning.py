@@ -138,15 +138,15 @@ class Reckoning:
         if sheet.access_key_id is None:
             return record.by_identity(*sheet.identity)
         for fact in sheet.issuances.values():
-            if known := record.by_call(fact.request_id):
+            if (known := record.by_call(fact.request_id)) and known.possible:
                 return known
         if self._bearers[sheet.role_arn, sheet.session_name] != 1:
             return None
         return record.by_name(sheet.session_name, sheet.role_arn, sheet.identity[1])
 
     def _unseen(self) -> Iterable[Known]:
-        known = self._record.sessions if self._record else ()
-        return (each for each in known if each.possible and each not in self._seen)
+        due = self._record.due if self._record else ()
+        return (each for each in due if each.possible and each not in self._seen)
 
 
 def _by_identity(sheets: Iterable[Sheet]) -> Mapping[Identity, list[Sheet]]:

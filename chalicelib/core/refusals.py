@@ -6,9 +6,15 @@ status goes with which word. Whatever is raised and is not a Refusal is a bug.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
+
+Calls = Mapping[str, str]
+"""CloudTrail's `requestID` of calls that AWS answered, by the names they go by in a history: `sts_request_id`, …"""
+
+NO_CALLS: Calls = {}
 
 
 class Refusal(Exception):
@@ -173,14 +179,18 @@ class Invalid(Refusal):
 
 
 class StsRefused(Refusal):
-    """STS answered no, or KMS that signs for it: for certain no session exists. `code` is AWS's own error code."""
+    """STS answered no, or KMS that signs for it: for certain no session exists. `code` is AWS's own error code.
+
+    calls: what was asked until then, which is joined by that to what CloudTrail tells of it.
+    """
 
     slug = "sts-refused"
     title = "AWS did not lend the session"
 
-    def __init__(self, detail: str, code: str) -> None:
+    def __init__(self, detail: str, code: str, calls: Calls = NO_CALLS) -> None:
         super().__init__(detail)
         self.code = code
+        self.calls = calls
 
 
 class Unavailable(Refusal):
@@ -188,14 +198,21 @@ class Unavailable(Refusal):
 
     outage: where the table gave no answer to a write, which outage this is, by a number that only the same process
     compares; None for everything else, also for a table that answered that it cannot keep up.
+    calls: what AWS was asked and answered before, where a session was to be lent.
     """
 
     slug = "unavailable"
     title = "Daypass cannot do this right now"
 
     def __init__(
-        self, detail: str, retry_after: timedelta = timedelta(seconds=5), *, outage: int | None = None
+        self,
+        detail: str,
+        retry_after: timedelta = timedelta(seconds=5),
+        *,
+        outage: int | None = None,
+        calls: Calls = NO_CALLS,
     ) -> None:
         super().__init__(detail)
+        self.calls = calls
         self.retry_after = retry_after
         self.outage = outage

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from chalicelib.core import principal as people
 from chalicelib.core import token as tokens
@@ -18,6 +19,9 @@ from chalicelib.core.refusals import FieldError, Invalid, Unavailable
 from chalicelib.core.request import Request, ScopeChoice
 from chalicelib.core.times import spoken, stamp
 from chalicelib.core.token import Token
+
+NO_ANSWER: Final = "no-answer"
+"""The `code` of a `session.failed` where STS did not answer: it may have made the session."""
 
 SHORTEST = timedelta(seconds=900)
 """STS lends for no less. Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html."""

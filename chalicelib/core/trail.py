@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +20,6 @@ from chalicelib.core.trail_fields import (
     expiration,
     inner,
     instant,
-    seconds,
     short,
     tags,
     text,
@@ -76,16 +75,14 @@ class Use(NamedTuple):
 class Issuance:
     """Credentials of a role that STS lent, as one account's trail tells it: of two accounts each has its own event.
 
-    request_id: STS's RequestId, the same in both; calls by AWS's services may share one. shared_event_id: the same in
-    both, and there only where there are two. assumed_role_id: `AROA…:name`; older records lack it. tags: with those
-    that came down a role chain. account_id: whose trail it is in. by: the same call as a use of the caller's session.
+    request_id: STS's RequestId, the same in both; calls by AWS's services may share one. assumed_role_id: `AROA…:name`;
+    older records lack it. tags: with those that came down a role chain. account_id: whose trail it is in. by: the same
+    call as a use of the caller's session.
     """
 
     event_id: str
     at: datetime
-    flow: str
     request_id: str | None
-    shared_event_id: str | None
     role_arn: str
     session_name: str | None
     source_identity: str | None
@@ -93,9 +90,7 @@ class Issuance:
     access_key_id: str
     assumed_role_id: str | None
     expires_at: datetime | None
-    duration: timedelta | None
     caller: Caller
-    region: str | None
     address: str | None
     account_id: str | None
     by: Use | None
@@ -111,15 +106,11 @@ class Denial:
 
     event_id: str
     at: datetime
-    flow: str
     request_id: str | None
     role_arn: str | None
-    session_name: str | None
     error_code: str
     caller: Caller
-    region: str | None
     address: str | None
-    account_id: str | None
     by: Use | None
     corrects: str | None
 
@@ -193,13 +184,9 @@ def _assumption(record: Fields, event_id: str, identity: Fields) -> Issuance | D
     told: dict[str, Any] = {
         "event_id": event_id,
         "at": _at(short(record, "eventTime")),
-        "flow": record["eventName"],
         "request_id": short(record, "requestID"),
-        "session_name": short(asked, "roleSessionName"),
-        "caller": _caller(identity),
-        "region": short(record, "awsRegion"),
+        "caller": caller_of(identity),
         "address": text(record, "sourceIPAddress"),
-        "account_id": short(record, "recipientAccountId"),
         "by": _use(record, event_id, identity) if identity.get("type") == _SESSION else None,
         "corrects": corrected(record),
     }
@@ -211,18 +198,18 @@ def _assumption(record: Fields, event_id: str, identity: Fields) -> Issuance | D
         raise Unreadable("an AssumeRole with neither an error nor a role and its access key")
     return Issuance(
         **told,
-        shared_event_id=short(record, "sharedEventID"),
         role_arn=role_arn,
+        session_name=short(asked, "roleSessionName"),
         source_identity=short(asked, "sourceIdentity") or short(lent, "sourceIdentity"),
         tags=dict(tags(asked)),
         access_key_id=access_key_id,
         assumed_role_id=text(inner(lent, "assumedRoleUser"), "assumedRoleId"),
         expires_at=expiration(credentials.get("expiration")),
-        duration=seconds(asked.get("durationSeconds")),
+        account_id=short(record, "recipientAccountId"),
     )
 
 
-def _caller(identity: Fields) -> Caller:
+def caller_of(identity: Fields) -> Caller:
     names = (text(identity, name) for name in ("arn", "invokedBy", "principalId", "userName"))
     return Caller(
         kind=short(identity, "type"),

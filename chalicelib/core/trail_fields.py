@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,6 @@ Fields = Mapping[str, Any]
 
 _NOTHING: Fields = {}
 _MOST_TAGS = 50
-_LONGEST_SESSION = 129_600
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # As Java writes it: older records lack the comma before the time, newer runtimes put U+202F before AM and PM.
 _EXPIRATION = re.compile(
@@ -83,11 +82,6 @@ def expiration(value: object) -> datetime | None:
         return datetime(year, month, day, hour % 12 + 12 * (match[7] == "PM"), minute, second, tzinfo=UTC)
     except ValueError:
         return None
-
-
-def seconds(value: object) -> timedelta | None:
-    """A session's length: no more than 36 hours, which is the longest of all."""
-    return timedelta(seconds=value) if type(value) is int and 0 < value <= _LONGEST_SESSION else None
 
 
 def tags(asked: Fields) -> Iterator[tuple[str, str]]:

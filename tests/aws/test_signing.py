@@ -29,6 +29,7 @@ CALL = {
     "MessageType": "DIGEST",
     "SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256",
 }
+ANSWERED = {"RequestId": "kms-1"}
 
 
 @pytest.fixture
@@ -62,10 +63,11 @@ def test_kms_is_shown_the_digest_and_never_the_token(signer, stubber):
     ],
 )
 def test_a_no_is_certain_and_says_what_to_check(signer, stubber, code, check):
-    stubber.add_client_error("sign", code, "words of AWS's own", 400, expected_params=CALL)
+    stubber.add_client_error("sign", code, "words of AWS's own", 400, expected_params=CALL, response_meta=ANSWERED)
     with pytest.raises(StsRefused, match=check) as refused:
         signer.sign(KEY, b"header.claims")
     assert (refused.value.code, refused.value.__suppress_context__) == (code, True)
+    assert refused.value.calls == {"kms_request_id": "kms-1"}
     assert KEY in refused.value.detail
     assert "words" not in refused.value.detail
 
@@ -82,10 +84,10 @@ def test_a_no_is_certain_and_says_what_to_check(signer, stubber, code, check):
     ],
 )
 def test_what_may_pass_lent_nothing_for_certain(signer, stubber, code, status):
-    stubber.add_client_error("sign", code, "…", status)
+    stubber.add_client_error("sign", code, "…", status, response_meta=ANSWERED)
     with pytest.raises(NothingLent) as silence:
         signer.sign(KEY, b"header.claims")
-    assert silence.value.code == code
+    assert (silence.value.code, silence.value.calls) == (code, {"kms_request_id": "kms-1"})
 
 
 class Silent:
@@ -100,7 +102,7 @@ def test_silence_lent_nothing_for_certain_either(signer):
     signer._clients["eu-central-1"] = Silent(NoCredentialsError())
     with pytest.raises(NothingLent) as silence:
         signer.sign(KEY, b"header.claims")
-    assert silence.value.code == "no-signature"
+    assert (silence.value.code, silence.value.calls) == ("no-signature", {})
 
 
 def test_a_call_that_botocore_finds_wrong_is_a_bug(signer):

@@ -176,6 +176,14 @@ class TestRefusals:
             lend(stubber)
         assert caught.value.retry_after > timedelta(0)
 
+    @pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("Throttling", 400), ("Unknown", 502)])
+    def test_an_answer_that_lends_nothing_carries_the_id_that_cloudtrail_has_of_it(self, stubber, code, status):
+        stubber.add_client_error("assume_role", code, "…", status, response_meta={"RequestId": "sts-1"})
+        with pytest.raises((StsRefused, Unavailable)) as caught:
+            lend(stubber)
+        assert isinstance(caught.value, StsRefused | Unavailable)
+        assert caught.value.calls == {"sts_request_id": "sts-1"}
+
     def test_awss_own_words_are_passed_on(self, stubber):
         words = (
             f"User: arn:aws:sts::123456789012:assumed-role/b/s is not authorized to perform: sts:TagSession on {ROLE}"
@@ -348,6 +356,7 @@ class TestEmbeddedAws:
         with pytest.raises(StsRefused) as caught:
             broker.lend(replace(plan, external_id="wrong-external-id"))
         assert caught.value.code == "AccessDenied"
+        assert caught.value.calls["sts_request_id"]
         assert "wrong-external-id" not in caught.value.detail
 
     def test_a_role_that_is_not_there_is_refused(self, broker, plan):

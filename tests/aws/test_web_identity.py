@@ -119,6 +119,16 @@ def test_where_sts_could_not_ask_us_back_nothing_was_lent(stubber):
     with pytest.raises(NothingLent, match="public keys") as silence:
         lend(stubber)
     assert silence.value.code == "IDPCommunicationError"
+    assert silence.value.calls == {"kms_request_id": "kms-1"}
+
+
+@pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("Throttling", 400), ("Unknown", 502)])
+def test_whatever_sts_says_what_kms_signed_for_it_is_told_too(stubber, code, status):
+    stubber.add_client_error("assume_role_with_web_identity", code, "…", status, response_meta={"RequestId": "sts-1"})
+    with pytest.raises((StsRefused, Unavailable)) as no:
+        lend(stubber)
+    assert isinstance(no.value, StsRefused | Unavailable)
+    assert no.value.calls == {"kms_request_id": "kms-1", "sts_request_id": "sts-1"}
 
 
 @pytest.mark.parametrize(("code", "status"), [("Throttling", 400), ("InternalFailure", 500), ("AccessDenied", 503)])

@@ -10,6 +10,7 @@ import pytest
 from chalicelib.broker import deciding, ending, lending
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.lending import Credentials
+from chalicelib.broker.ports import NothingLent
 from chalicelib.core.catalogue import Rule, Who
 from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.life import State, Status, Window
@@ -24,7 +25,7 @@ from chalicelib.core.refusals import (
 )
 from chalicelib.core.request import Request, ScopeChoice, SessionStatus
 from tests.builders import HOUR, NOW, SECOND
-from tests.fakes import Effect
+from tests.fakes import Effect, FakeLender
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK, now_in
 from tests.stage import Stage, an_ask, via_oidc, with_role, with_rules
 
@@ -322,6 +323,31 @@ def test_given_sts_refuses_the_first_use_then_the_window_shuts_again() -> None:
     assert stage.lent(request).expiration == NOW + 2 * HOUR
 
 
+@pytest.mark.parametrize(
+    "no",
+    [
+        StsRefused("no", "AccessDenied", {"kms_request_id": "kms-1", "sts_request_id": "sts-1"}),
+        NothingLent("not now", "IDPCommunicationError", {"kms_request_id": "kms-1", "sts_request_id": "sts-1"}),
+        Unavailable("STS failed", calls={"kms_request_id": "kms-1"}),
+        StsRefused("no", "AccessDenied"),
+    ],
+)
+def test_what_was_asked_in_vain_is_on_the_record_by_the_ids_that_cloudtrail_has_of_it(no) -> None:
+    class Lender(FakeLender):
+        def lend(self, plan):
+            raise no
+
+    stage = Stage(catalogue=via_oidc("payments-admin"))
+    stage.lender = Lender(lambda: stage.now)
+    request = stage.approved()
+    with pytest.raises(StsRefused if isinstance(no, StsRefused) else Unavailable):
+        stage.lent(request)
+    failed = stage.history(request.id)[-1]
+    assert failed.type == "session.failed"
+    assert failed.details["code"] == getattr(no, "code", "no-answer")
+    assert {name: id for name, id in failed.details.items() if name.endswith("request_id")} == no.calls
+
+
 @pytest.mark.parametrize("effect", list(Effect))
 def test_given_sts_does_not_answer_the_first_use_then_the_window_stays_open(effect) -> None:
     stage = Stage()
@@ -369,7 +395,8 @@ def test_given_the_request_is_returned_while_sts_lends_then_nothing_is_handed_ou
     with pytest.raises(NotActive, match="returned while"):
         stage.lent(request)
     assert stage.types(request.id)[-3:] == ["session.issuing", "request.returned", "session.failed"]
-    assert stage.history(request.id)[-1].details["access_key_id"] == stage.lender.lent[0].access_key_id
+    details, lent = stage.history(request.id)[-1].details, stage.lender.lent[0]
+    assert (details["access_key_id"], details["sts_request_id"]) == (lent.access_key_id, lent.request_id)
 
 
 def test_given_another_session_is_issued_at_the_same_time_then_both_are() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.broker.balancing import take
-from chalicelib.broker.looking import MOST_NOTES, Activity, activity, summary
+from chalicelib.broker.looking import MOST_NOTES, Act, Activity, activity, summary
 from chalicelib.core.noting import MOST_DEEDS
 from chalicelib.core.principal import Principal
 from chalicelib.core.refusals import NotFound, Unavailable
@@ -104,7 +104,8 @@ def test_calls_are_told_oldest_first_over_all_sessions_whatever_file_they_came_i
     assert whole.page.next is None
     assert [act.session == scene.sessions[0].id for act in whole.page.items] == [True, False, True, True, False]
     for limit in range(1, 6):
-        told, after = [], None
+        told: list[Act] = []
+        after: str | None = None
         while True:
             page = scene.look(after=after, limit=limit)
             assert page.sessions == whole.sessions

@@ -229,6 +229,10 @@ class TestTheRecordAlone:
         session = self.told(*a_pair(CAROL, requestID="r-carol"), known=known)[CAROL]
         assert session.request_id == REQUEST
 
+    def test_the_id_of_a_call_that_sts_refused_vouches_for_no_session(self):
+        refused = replace(KNOWN, access_key_id=None, possible=False)
+        assert self.told(*a_pair(CAROL, requestID="r-carol"), known=refused)[CAROL].bypass
+
     def test_a_forged_tag_is_told_and_not_believed(self):
         session = self.told(*a_pair(CAROL), an_issuance(ZOE, by=ZOES, name="zoe", tags=TAGS))[ZOE]
         assert (session.bypass, session.request_id, session.claimed) == (True, None, REQUEST)

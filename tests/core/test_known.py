@@ -69,6 +69,13 @@ def test_a_session_is_possible_unless_sts_made_none_for_certain(outcome, possibl
     assert known.possible is possible
 
 
+def test_a_no_is_found_by_the_id_that_it_had() -> None:
+    record = read_events([ISSUING, event("session.failed", code="AccessDenied", sts_request_id="r-2")])
+    (known,) = record.sessions
+    assert record.by_call("r-2") == known
+    assert (known.sts_request_id, known.access_key_id) == ("r-2", None)
+
+
 def test_a_name_is_believed_only_where_nothing_better_is_known_and_all_else_fits() -> None:
     record = Record([BEGUN])
     assert record.by_name("01KS1-carol", ADMIN, NOON) == BEGUN
