@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from daypass.client import Client, Json
+    from daypass.narrowing import Used
 
 DONE, ERROR, DENIED, NOT_ELIGIBLE, INTERRUPTED = 0, 1, 2, 3, 130
 _EXIT: Final = {"not-eligible": NOT_ELIGIBLE}
+_MOST_REQUESTS: Final = 100_000
+_LONGEST_AHEAD: Final = timedelta(days=45)  # asked 30 days ahead, and lent for days
 _TOKEN_SECONDS: Final = 120
 # Bare digits are seconds only where they stand alone: 1h30 could mean anything.
 _DURATION = re.compile(r"(?:([0-9]{1,3})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s)?|([0-9]{1,7})", re.ASCII)
@@ -254,6 +257,44 @@ def show(request_id: Id, as_json: AsJson = False) -> None:
         _json({**answer, "events": events})
     else:
         _line(f"{showing.request(answer, _paint())}\n\n{showing.timeline(events)}")
+
+
+@app.command()
+def activity(request_id: Id, as_json: AsJson = False) -> None:
+    """Show what was done with a request's sessions, as CloudTrail told it: some minutes later."""
+    from daypass import doings
+
+    client = _client()
+    told = client.activity(client.find(request_id))
+    if as_json:
+        _json(told)
+        return
+    _line(doings.activity(told))
+    if not told["items"]:
+        _note("\nCloudTrail tells of a call within about five minutes, without promise.")
+
+
+@app.command()
+def used(
+    role: Annotated[str, typer.Argument(help="As `daypass roles` names it.")],
+    first: Annotated[str, typer.Option("--from", metavar="DAY", help="The first day (UTC), as in 2026-11-23.")],
+    last: Annotated[str, typer.Option("--to", metavar="DAY", help="The last day, which is in it too.")],
+    scope: Annotated[str | None, typer.Option(help="Only requests for this scope of the role.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Suggest a narrower session policy: what a role's sessions of some days used. For auditors."""
+    from daypass import doings
+    from daypass.narrowing import narrowed
+
+    begins, ends = _day("--from", first), _day("--to", last)
+    if ends < begins:
+        raise _Stop(f"--to {last} comes before --from {first}.")
+    what = _used(_client(), role, scope, begins, ends)
+    narrow = narrowed(what.succeeded)
+    if as_json:
+        _json(doings.used_json(what, narrow))
+    else:
+        _line(doings.used(what, narrow))
 
 
 @app.command()
@@ -558,6 +599,24 @@ def _exported(client: Client, first: date, last: date, to: TextIO) -> None:
     _note(f"{count:,} event{'' if count == 1 else 's'}, {first} to {last}.")
     if last >= datetime.now(UTC).date():
         _note(f"{last} is not over: export it again when it is.")
+
+
+def _used(client: Client, role: str, scope: str | None, first: date, last: date) -> Used:
+    """What the sessions that began on these days used, of all requests for the role that may be seen."""
+    from daypass.narrowing import Used
+
+    found = Used()
+    days = (first.isoformat(), last.isoformat())
+    for item in client.requests(role=role, limit=_MOST_REQUESTS):
+        if str(item.get("created_at", "")) < (first - _LONGEST_AHEAD).isoformat():
+            break  # the list is newest first
+        begins, ends = str(item.get("starts_at", ""))[:10], str(item.get("ends_at", ""))[:10]
+        named = (item.get("scope") or {}).get("name")
+        if not begins or begins > days[1] or ends < days[0] or (scope is not None and named != scope):
+            continue
+        sessions = client.accounts(str(item.get("id")))["sessions"]
+        found.add(each for each in sessions if days[0] <= str(each.get("issued_at", ""))[:10] <= days[1])
+    return found
 
 
 def _parameters(scope: str | None, given: Iterable[str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ MOST_NOTES = 1_000
 said to be missing."""
 
 MOST_ONWARD = 50
-"""Sessions that a session's went on to, in however many steps, and that are followed."""
+"""Sessions that a request's went on to, in however many steps, and that are followed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ def _summed(accounts: Sequence[Accounted]) -> str:
 
 
 def _of_all(trail: Trail, role_arn: str, sessions: Sequence[Session]) -> tuple[tuple[Accounted, ...], tuple[Act, ...]]:
-    left = MOST_NOTES
+    left, followed = MOST_NOTES, 0
     accounts: list[Accounted] = []
     acts: dict[str, Act] = {}
     for session in sessions:
@@ -110,7 +110,8 @@ def _of_all(trail: Trail, role_arn: str, sessions: Sequence[Session]) -> tuple[t
         if session.status is not SessionStatus.ISSUED and not own:
             continue
         went_on: list[WentOn] = []
-        for onward, notes, whole in _onward(trail, own, left):
+        for onward, notes, whole in _onward(trail, own, left, MOST_ONWARD - followed):
+            followed += 1
             left -= len(notes)
             went_on.append(WentOn(onward, doings(notes, whole=whole)))
             acts |= {act.deed.id: act for act in _acts(session.id, onward.place, notes)}
@@ -119,10 +120,12 @@ def _of_all(trail: Trail, role_arn: str, sessions: Sequence[Session]) -> tuple[t
     return tuple(accounts), tuple(sorted(acts.values(), key=lambda act: act.position))
 
 
-def _onward(trail: Trail, notes: Sequence[Note], left: int) -> Iterator[tuple[Onward, tuple[Note, ...], bool]]:
+def _onward(
+    trail: Trail, notes: Sequence[Note], left: int, most: int
+) -> Iterator[tuple[Onward, tuple[Note, ...], bool]]:
     """The sessions that were come to from these, in one step or more, each once; and their notes."""
     waiting, known = list(onward_of(notes)), set[str]()
-    while waiting and len(known) < MOST_ONWARD:
+    while waiting and len(known) < most:
         onward = waiting.pop(0)
         if onward.access_key_id in known:
             continue
