@@ -174,7 +174,7 @@ def test_what_announces_has_time_and_the_settings_it_reads(function: str) -> Non
     assert WITHIN.total_seconds() < properties["Timeout"] < LEASE.total_seconds()
     wanted = {
         "Announce": {"DAYPASS_EVENT_BUS", "DAYPASS_BREAK_GLASS_TOPIC", "DAYPASS_DEAD_LETTERS"},
-        "Post": {"DAYPASS_SLACK_BOT_TOKEN", "DAYPASS_DEAD_LETTERS"},
+        "Post": {"DAYPASS_SLACK_BOT_TOKEN", "DAYPASS_DEAD_LETTERS", "DAYPASS_TRAIL"},
         "Remind": {"DAYPASS_SLACK_BOT_TOKEN"},
     }
     variables = set(properties["Environment"]["Variables"])
