@@ -100,7 +100,7 @@ _IN_A_FRESH_INTERPRETER = """
 import re, sys
 from pathlib import Path
 from chalicelib.aws.trail_files import in_folder
-from daypass.operator.reconcile import joined
+from daypass.operator.trails import joined
 reading = joined(in_folder(Path(sys.argv[1])), None)
 print(reading.files, re.search(r"VmHWM:\\s+([0-9]+) kB", Path("/proc/self/status").read_text())[1])
 """

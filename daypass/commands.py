@@ -6,9 +6,8 @@ import json
 import os
 import re
 import shlex
-import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ import typer
 from typer.exceptions import TyperException
 
 from daypass import showing
+from daypass.connecting import connect as _client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,13 +25,9 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from daypass.client import Client, Json
-    from daypass.narrowing import Used
 
 DONE, ERROR, DENIED, NOT_ELIGIBLE, INTERRUPTED = 0, 1, 2, 3, 130
 _EXIT: Final = {"not-eligible": NOT_ELIGIBLE}
-_MOST_REQUESTS: Final = 100_000
-_LONGEST_AHEAD: Final = timedelta(days=45)  # asked 30 days ahead, and lent for days
-_TOKEN_SECONDS: Final = 120
 # Bare digits are seconds only where they stand alone: 1h30 could mean anything.
 _DURATION = re.compile(r"(?:([0-9]{1,3})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s)?|([0-9]{1,7})", re.ASCII)
 _PROCESS: Final = ("Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId")
@@ -284,12 +280,12 @@ def used(
 ) -> None:
     """Suggest a narrower session policy: what a role's sessions of some days used. For auditors."""
     from daypass import doings
-    from daypass.narrowing import narrowed
+    from daypass.narrowing import narrowed, used_by
 
     begins, ends = _day("--from", first), _day("--to", last)
     if ends < begins:
         raise _Stop(f"--to {last} comes before --from {first}.")
-    what = _used(_client(), role, scope, begins, ends)
+    what = used_by(_client(), role, scope, begins, ends)
     narrow = narrowed(what.succeeded)
     if as_json:
         _json(doings.used_json(what, narrow))
@@ -465,39 +461,6 @@ def run(arguments: Sequence[str]) -> int:
         return _said(f"A mistake in daypass itself ({type(bug).__name__}): DAYPASS_DEBUG=1 shows where.", ERROR)
 
 
-def _client() -> Client:
-    from daypass.client import Client
-
-    return Client(os.environ.get("DAYPASS_URL") or "http://127.0.0.1:8000", _token())
-
-
-def _token() -> str:
-    if token := os.environ.get("DAYPASS_TOKEN", "").strip():
-        return token
-    command = os.environ.get("DAYPASS_TOKEN_COMMAND", "").strip()
-    if not command:
-        raise _Stop(
-            "No token: set DAYPASS_TOKEN, or DAYPASS_TOKEN_COMMAND to what prints one "
-            "(with `daypass local`: DAYPASS_TOKEN_COMMAND='daypass token alice')."
-        )
-    try:
-        words = shlex.split(command)
-        # What it has to say goes to the terminal; its answer is the token, and goes nowhere else.
-        done = subprocess.run(words, stdout=subprocess.PIPE, timeout=_TOKEN_SECONDS, check=False)
-    except (ValueError, IndexError):
-        raise _Stop("DAYPASS_TOKEN_COMMAND is not a command line: a quotation mark is missing.") from None
-    except OSError as error:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND does not run: {words[0]}: {error.strerror}.") from None
-    except subprocess.TimeoutExpired:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) took longer than {_TOKEN_SECONDS} s.") from None
-    if done.returncode:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) failed with exit code {done.returncode}.")
-    token = done.stdout.decode(errors="replace").strip()
-    if not token:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) printed nothing.")
-    return token
-
-
 def _lent(client: Client, what: str) -> Json:
     """A new session of the request that `what` names. Says why where there is none to be had."""
     from daypass.client import DaypassError
@@ -599,24 +562,6 @@ def _exported(client: Client, first: date, last: date, to: TextIO) -> None:
     _note(f"{count:,} event{'' if count == 1 else 's'}, {first} to {last}.")
     if last >= datetime.now(UTC).date():
         _note(f"{last} is not over: export it again when it is.")
-
-
-def _used(client: Client, role: str, scope: str | None, first: date, last: date) -> Used:
-    """What the sessions that began on these days used, of all requests for the role that may be seen."""
-    from daypass.narrowing import Used
-
-    found = Used()
-    days = (first.isoformat(), last.isoformat())
-    for item in client.requests(role=role, limit=_MOST_REQUESTS):
-        if str(item.get("created_at", "")) < (first - _LONGEST_AHEAD).isoformat():
-            break  # the list is newest first
-        begins, ends = str(item.get("starts_at", ""))[:10], str(item.get("ends_at", ""))[:10]
-        named = (item.get("scope") or {}).get("name")
-        if not begins or begins > days[1] or ends < days[0] or (scope is not None and named != scope):
-            continue
-        sessions = client.accounts(str(item.get("id")))["sessions"]
-        found.add(each for each in sessions if days[0] <= str(each.get("issued_at", ""))[:10] <= days[1])
-    return found
 
 
 def _parameters(scope: str | None, given: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from daypass.client import Client
 
 LONGEST: Final = 2048
 """Characters of a session policy. Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html."""
@@ -20,8 +24,8 @@ LONGEST: Final = 2048
 OWN: Final = 289
 """Of these, what Daypass adds to a scope's policy, where its role goes on to no other."""
 
-OTHERS: Final = "…"
-
+_MOST_REQUESTS: Final = 100_000
+_LONGEST_AHEAD: Final = timedelta(days=45)  # asked 30 days ahead, and lent for days
 _SERVICES: Final[Mapping[str, str]] = {
     "monitoring": "cloudwatch",
     "email": "ses",
@@ -98,6 +102,25 @@ class Used:
     def succeeded(self) -> list[str]:
         """The actions that were called at least once without being denied."""
         return sorted(name for name, times in self.actions.items() if times > self.denied.get(name, 0))
+
+
+def used_by(client: Client, role: str, scope: str | None, first: date, last: date) -> Used:
+    """What the sessions that began on these days used, of all requests for the role that may be seen.
+
+    Each request is looked at, which auditors hear of. Raises DaypassError.
+    """
+    found = Used()
+    days = (first.isoformat(), last.isoformat())
+    for item in client.requests(role=role, limit=_MOST_REQUESTS):
+        if str(item.get("created_at", "")) < (first - _LONGEST_AHEAD).isoformat():
+            break  # the list is newest first
+        begins, ends = str(item.get("starts_at") or "")[:10], str(item.get("ends_at") or "")[:10]
+        named = (item.get("scope") or {}).get("name")
+        if not begins or begins > days[1] or ends < days[0] or (scope is not None and named != scope):
+            continue
+        sessions = client.accounts(str(item.get("id")))["sessions"]
+        found.add(each for each in sessions if days[0] <= str(each.get("issued_at", ""))[:10] <= days[1])
+    return found
 
 
 def narrowed(actions: Iterable[str]) -> Narrowed:

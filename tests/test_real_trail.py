@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from chalicelib.aws.trail_files import LogFile, in_folder, read
 from chalicelib.core.joining import Books, Totals
 from chalicelib.core.reckoning import every_role
-from daypass.operator.reconcile import joined
+from daypass.operator.trails import joined
 from tests.trails import real_files
 
 

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 64 * 2**20
 """Bytes of a log file once it is decompressed. As objects they take about five times as much."""
+
+LATE: Final = timedelta(minutes=30)
+"""So long after an event its file has come, but for accidents: CloudTrail says five minutes and promises nothing."""
 
 _MINUTE = re.compile(r"_([0-9]{8}T[0-9]{4}Z)_[^/]*\Z", re.ASCII)
 _ACCOUNT = re.compile(r"(.*/)?[0-9]{12}/", re.ASCII)
@@ -59,6 +62,16 @@ def delivery(name: str) -> tuple[str, str, str]:
     return minute[1] if minute else "", name.rpartition("/")[2], name
 
 
+def may_tell_of(name: str, first: date, last: date) -> bool:
+    """Whether a file may hold events of these days: one that was delivered on them or up to LATE after, by its name.
+
+    One whose name does not tell may.
+    """
+    minute, *_ = delivery(name)
+    end = datetime.combine(last, time.min) + timedelta(days=1) + LATE
+    return not minute or f"{first:%Y%m%d}T0000Z" <= minute <= f"{end:%Y%m%dT%H%M}Z"
+
+
 def in_folder(folder: Path) -> list[Found]:
     """Every file below a folder, in the order of delivery. Raises OSError where a folder cannot be listed."""
 
@@ -85,17 +98,17 @@ class TrailBucket:
         self._root = f"{prefix.strip('/')}/AWSLogs/".lstrip("/")
 
     def found(self, first: date, last: date) -> Iterator[Found]:
-        """The log files that were delivered on these days, both included, day by day in the order of delivery.
+        """The log files that may tell of these days, both included, day by day in the order of delivery.
 
-        The names of one day are in memory at a time. Files of the next quarter of an hour may tell of these days too.
-        Raises ClientError where S3 refuses to list.
+        The names of one day are in memory at a time. Raises ClientError where S3 refuses to list.
         """
         regions = [region for account in self._accounts() for region in self._folders(f"{account}CloudTrail/")]
-        for number in range((last - first).days + 1):
+        for number in range((last - first).days + 2):
             day = first + timedelta(days=number)
             keys = (key for region in regions for key in self._keys(f"{region}{day:%Y/%m/%d}/"))
             for key in sorted(keys, key=delivery):
-                yield Found(key, partial(self._opened, key))
+                if may_tell_of(key, first, last):
+                    yield Found(key, partial(self._opened, key))
 
     def _accounts(self) -> Iterator[str]:
         for folder in self._folders(self._root):

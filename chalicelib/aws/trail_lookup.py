@@ -7,9 +7,15 @@ Source: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_Lookup
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final, Protocol
+
+from chalicelib.core.known import Span
+from chalicelib.core.reckoning import Managed
+from chalicelib.core.trail import Issuance, Unreadable, read
 
 A_CALL: Final = 0.5
 """Seconds: AWS takes two calls a second of an account in a region, and raises that for nobody."""
@@ -50,6 +56,10 @@ class EventHistory:
         """The events that were signed with this access key."""
         return self._events("AccessKeyId", access_key_id, first, last)
 
+    def called(self, event_name: str, first: datetime, last: datetime) -> Iterator[object]:
+        """The events of that name, of whatever service."""
+        return self._events("EventName", event_name, first, last)
+
     def _events(self, attribute: str, value: str, first: datetime, last: datetime) -> Iterator[object]:
         """One attribute is all that a call may ask for."""
         asked: dict[str, Any] = {
@@ -65,6 +75,34 @@ class EventHistory:
             if not (token := page.get("NextToken")):
                 return
             asked["NextToken"] = token
+
+
+def told(
+    history: EventHistory, names: Iterable[str], known: Iterable[str], managed: Managed, span: Span
+) -> Iterator[object]:
+    """The records of every call of these names, and of every use of a session that is Daypass's business.
+
+    Those are the sessions of the access keys that are known, those of managed roles, and those that they went on to: a
+    key that comes up is asked for too. names: with those of AssumeRole among them, else nobody's key comes up.
+    """
+    first, last = span
+    keys = dict.fromkeys(known)  # a set that keeps its order
+    for record in chain.from_iterable(history.called(name, first, last) for name in names):
+        _note(keys, record, managed)
+        yield record
+    asked = set[str]()
+    while further := [key for key in keys if key not in asked]:
+        for record in chain.from_iterable(history.uses(key, first, last) for key in further):
+            _note(keys, record, managed)
+            yield record
+        asked.update(further)
+
+
+def _note(keys: dict[str, None], record: object, managed: Managed) -> None:
+    with suppress(Unreadable):
+        fact = read(record)
+        if isinstance(fact, Issuance) and (managed(fact.role_arn) or fact.caller.access_key_id in keys):
+            keys.setdefault(fact.access_key_id)
 
 
 def _record(event: Mapping[str, Any]) -> object:

@@ -1,61 +1,101 @@
-"""`daypass reconcile`: CloudTrail's log files beside Daypass's own record."""
+"""`daypass reconcile`: CloudTrail beside Daypass's own record."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.aws.trail_files import Found, SetAside, in_folder, read
 from chalicelib.core.account import Account
-from chalicelib.core.joining import Books, Totals
+from chalicelib.core.joining import Totals
 from chalicelib.core.known import Record, read_events
 from chalicelib.core.reckoning import every_role, under_daypass
+from chalicelib.core.signatures import Signatures
 from chalicelib.core.times import stamp
 from daypass import showing
+from daypass.connecting import connect
+from daypass.exporting import read_day
 from daypass.operator import reconcile_shown
+from daypass.operator.commands import in_aws_words
+from daypass.operator.trails import Days, NoTrail, Reading, in_bucket, in_logs, joined, looked_up
 
 BYPASSED: Final = 4
-"""The exit code where a role that Daypass manages was used past it."""
+"""The exit code where a role that Daypass manages, or its key, was used past it."""
 
-_MANY = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """files: how many gave their records. set_aside: file and reason, in the order of delivery."""
-
-    books: Books
-    files: int
-    set_aside: Sequence[tuple[str, str]]
+_KEY = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+", re.ASCII)
 
 
 def reconcile(
-    logs: Annotated[Path, typer.Option(metavar="DIR", help="CloudTrail's log files, in whatever folders below this.")],
+    logs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="CloudTrail's log files, in whatever folders below this.")
+    ] = None,
+    trail: Annotated[
+        str | None, typer.Option(metavar="s3://BUCKET[/PREFIX]", help="Or the bucket that a trail writes them to.")
+    ] = None,
+    lookup: Annotated[
+        bool, typer.Option("--lookup", help="Or, without either, the event history of your account and region: slow.")
+    ] = False,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="The first day (UTC), as in 2026-11-23.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DAY", help="The last day, which is in it too.")] = None,
+    region: Annotated[str | None, typer.Option(help="Of the bucket, or of the event history.")] = None,
     ledger: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Daypass's exported events: only these say whose a session is.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Daypass's exported events: only these say whose a session is. "
+            "Without, and with days, those of the Daypass at DAYPASS_URL.",
+        ),
+    ] = None,
+    signing_key: Annotated[
+        list[str] | None, typer.Option(metavar="ARN", help="A key of the OIDC provider: name who else signed with it.")
     ] = None,
     all_roles: Annotated[
         bool, typer.Option("--all-roles", help="Every role counts as managed, not only those under /daypass/.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Join CloudTrail's log files to the requests that they are of, and name what belongs to none.
+    """Join CloudTrail to the requests that its events are of, and name what belongs to none.
 
-    Exits with 4 where a role that Daypass manages was used past it; with --all-roles only beside a --ledger, since
-    nothing else could tell.
+    Exits with 4 where a role that Daypass manages, or its signing key, was used past it; with --all-roles only beside a
+    ledger, since nothing else could tell.
     """
+    if (logs is not None) + (trail is not None) + lookup != 1:
+        raise _stopped("Name one of --logs DIR, --trail s3://BUCKET and --lookup")
+    days, keys, now = _days(first, last, needed=logs is None), _keys(signing_key), datetime.now(UTC)
+    managed, shown = every_role if all_roles else under_daypass, sys.stderr.isatty()
     try:
-        reading = joined(in_folder(logs), _record(ledger), progress=sys.stderr.isatty())
+        record = _record(ledger, days, now)
+        if keys and record is None:
+            raise _stopped("--signing-key needs a ledger: nothing else says what was signed for whom")
+        if lookup:
+            assert days is not None
+            reading = looked_up(region, days, now, record, keys, managed, shown=shown)
+        elif logs:
+            reading = joined(in_logs(logs, days), record, keys, shown=shown)
+        else:
+            assert trail is not None
+            assert days is not None
+            reading = joined(in_bucket(trail, region, days), record, keys, shown=shown)
+    except NoTrail as wrong:
+        raise _stopped(str(wrong)) from None
+    except ClientError as error:
+        raise _stopped(in_aws_words(error)) from None
+    except BotoCoreError as error:
+        raise _stopped(str(error)) from None
     except OSError as error:
         raise _stopped(f"{error.filename} cannot be read: {error.strerror}") from None
-    managed = every_role if all_roles else under_daypass
-    accounts = reading.books.accounts(managed)
+    accounts = reading.accounts(managed)
     if as_json:
         text = json.dumps(as_told(reading, accounts), indent=2)
     else:
@@ -64,32 +104,15 @@ def reconcile(
             for denial, request_id in reading.books.denials()
             if request_id or denial.role_arn is None or managed(denial.role_arn)
         ]
-        text = reconcile_shown.everything(reading.files, reading.books.totals(), accounts, denials, reading.set_aside)
+        text = reconcile_shown.everything(reading, accounts, denials)
     sys.stdout.write(f"{text}\n")
-    if any(account.bypass for account in accounts) and (ledger or not all_roles):
+    if (record or not all_roles) and _bypassed(accounts, reading.books.signatures):
         raise typer.Exit(BYPASSED)
 
 
-def joined(found: Sequence[Found], record: Record | None, *, progress: bool = False) -> Reading:
-    """Books that took these files, one after another."""
-    books, files, set_aside = Books(record), 0, list[tuple[str, str]]()
-    for number, each in enumerate(found, start=1):
-        if progress and len(found) >= _MANY:
-            end = "\n" if number == len(found) else ""
-            sys.stderr.write(f"\r{number:,} of {len(found):,} files{end}")
-        try:
-            log = read(each)
-        except SetAside as why:
-            set_aside.append((each.name, str(why)))
-            continue
-        files += 1
-        unreadable = books.take_file(log.digest, log.records)
-        set_aside += [(each.name, _of(count, why)) for why, count in sorted(unreadable.items())]
-    return Reading(books, files, set_aside)
-
-
-def _of(count: int, why: str) -> str:
-    return f"{count:,} record{'s' if count > 1 else ''}: {why}"
+def _bypassed(accounts: Iterable[Account], signatures: Signatures | None) -> bool:
+    forged = signatures is not None and any(each.error_code is None for each in signatures.unexplained())
+    return forged or any(account.bypass for account in accounts)
 
 
 def as_told(reading: Reading, accounts: Iterable[Account]) -> dict[str, Any]:
@@ -107,6 +130,33 @@ def as_told(reading: Reading, accounts: Iterable[Account]) -> dict[str, Any]:
             "before_their_issuance": totals.before_their_issuance,
         },
         "sessions": [_session(account) for account in accounts],
+        **({"signatures": _signatures(signatures)} if (signatures := reading.books.signatures) else {}),
+    }
+
+
+def _signatures(signatures: Signatures) -> dict[str, Any]:
+    return {
+        "of_sessions": signatures.explained,
+        "unexplained": [
+            {
+                "at": each.at and stamp(each.at),
+                "key": each.key,
+                "kms_request_id": each.request_id,
+                "error": each.error_code,
+                "caller": each.caller.name,
+                "access_key_id": each.caller.access_key_id,
+                "address": each.address,
+            }
+            for each in signatures.unexplained()
+        ],
+        "unseen": [
+            {
+                "request_id": known.request_id,
+                "session_name": known.session_name,
+                "kms_request_id": known.kms_request_id,
+            }
+            for known in signatures.unseen()
+        ],
     }
 
 
@@ -127,17 +177,47 @@ def _session(account: Account) -> dict[str, Any]:
     return {**told, "bypass": account.bypass}
 
 
-def _record(file: Path | None) -> Record | None:
-    """Raises OSError."""
-    if file is None:
+def _days(first: str | None, last: str | None, *, needed: bool) -> Days | None:
+    if first is None and last is None and not needed:
         return None
+    if first is None or last is None:
+        raise _stopped("Say from when to when: --from DAY --to DAY, as in --from 2026-11-23 --to 2026-11-24")
+    try:
+        days = Days(read_day(first), read_day(last))
+    except ValueError:
+        raise _stopped(f"--from {first} --to {last} are no days: write them as in 2026-11-23") from None
+    if days.last < days.first:
+        raise _stopped(f"--to {last} comes before --from {first}")
+    return days
+
+
+def _keys(given: Iterable[str] | None) -> tuple[str, ...]:
+    keys = tuple(given or ())
+    if wrong := next((key for key in keys if not _KEY.fullmatch(key)), None):
+        raise _stopped(f"--signing-key {wrong} is no key's ARN: arn:aws:kms:REGION:ACCOUNT:key/ID")
+    return keys
+
+
+def _record(file: Path | None, days: Days | None, now: datetime) -> Record | None:
+    """Raises OSError, and DaypassError where Daypass does not tell."""
+    span = days.due(now) if days else None
+    if file is None:
+        return read_events(_asked_for(days, now), span=span) if days and os.environ.get("DAYPASS_URL") else None
     with file.open(encoding="utf-8") as lines:
         try:
-            return read_events(_objects(lines))
+            return read_events(_objects(lines), span=span)
         except UnicodeDecodeError:
             raise _stopped(f"{file} is not text") from None
         except ValueError as error:
             raise _stopped(f"{file}: {error}") from None
+
+
+def _asked_for(days: Days, now: datetime) -> Iterator[Mapping[str, Any]]:
+    """Daypass's own events of the days and of one more on either side: sessions go on over midnight."""
+    client = connect()
+    first, last = days.first - timedelta(days=1), min(days.last + timedelta(days=1), now.date())
+    each = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    return chain.from_iterable(client.day(day.isoformat()) for day in each)
 
 
 def _objects(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
@@ -155,5 +235,5 @@ def _objects(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
 
 
 def _stopped(sentence: str) -> typer.Exit:
-    sys.stderr.write(f"daypass reconcile: {showing.plain(sentence)}.\n")
+    sys.stderr.write(f"daypass reconcile: {showing.plain(sentence).rstrip('.')}.\n")
     return typer.Exit(1)

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from chalicelib.core.account import Account
 from chalicelib.core.joining import MOST_DENIALS, Totals
+from chalicelib.core.signatures import Signatures, Signing
 from chalicelib.core.times import stamp
 from chalicelib.core.trail import Caller, Denial
+from daypass.operator.trails import Reading
 from daypass.showing import columns
 
 Denied = tuple[Denial, str | None]
-Row = TypeVar("Row")
+Row = tuple[str, str, str, str]
+Told = TypeVar("Told")
 
 
-def everything(
-    files: int,
-    totals: Totals,
-    accounts: Sequence[Account],
-    denials: Sequence[Denied],
-    set_aside: Sequence[tuple[str, str]],
-) -> str:
+def everything(reading: Reading, accounts: Sequence[Account], denials: Sequence[Denied]) -> str:
+    signatures = reading.books.signatures
     bypasses = [account for account in accounts if account.bypass]
-    unseen = [account for account in accounts if _unseen_of(account)]
+    forged = signatures.unexplained() if signatures else []
+    unseen = [*_unseen_sessions(reading, accounts), *_unseen_signatures(signatures)]
     parts = [
-        _totals(files, totals),
+        _totals(reading.files, reading.books.totals()),
         _sessions(accounts) if accounts else "No sessions of managed roles.",
         _titled(f"{_many(len(bypasses), 'bypass', 'bypasses')}, of which no request is known", bypasses, _bypasses),
+        _titled("Signed with a key of the provider, for no session on the record", forged, _forged),
         _titled("Not in these files, though it should be", unseen, _unseen),
         _titled(f"Denied (the first {MOST_DENIALS:,})" if len(denials) >= MOST_DENIALS else "Denied", denials, _denied),
-        _titled("Set aside", set_aside, lambda rows: columns(("FILE", "WHY"), rows)),
+        _titled("Set aside", reading.set_aside, lambda rows: columns(("FILE", "WHY"), rows)),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -82,18 +82,47 @@ def _why(account: Account) -> str:
     return "no request in its tags or on the record" if account.issued_at else "its AssumeRole is not in these files"
 
 
-def _unseen(accounts: Iterable[Account]) -> str:
+def _forged(signings: Iterable[Signing]) -> str:
     rows = [
-        (account.request_id or "", account.session_name or "", account.role_arn or "", _unseen_of(account))
-        for account in accounts
+        (
+            _time(each.at),
+            each.error_code or "signed",
+            each.address or "",
+            _who(each.caller),
+            each.caller.access_key_id or "",
+            each.key,
+        )
+        for each in signings
     ]
+    return columns(("WHEN", "OUTCOME", "FROM", "WHO", "THEIR KEY", "SIGNING KEY"), rows)
+
+
+def _unseen_sessions(reading: Reading, accounts: Iterable[Account]) -> list[Row]:
+    return [
+        (account.request_id or "", account.session_name or "", account.role_arn or "", what)
+        for account in accounts
+        if (what := _unseen_of(account, reading.told_by))
+    ]
+
+
+def _unseen_signatures(signatures: Signatures | None) -> list[Row]:
+    unseen = signatures.unseen() if signatures else ()
+    return [
+        (known.request_id, known.session_name, known.role_arn, "its kms:Sign, in the hub's trail") for known in unseen
+    ]
+
+
+def _unseen(rows: Sequence[Row]) -> str:
     return columns(("REQUEST", "SESSION", "ROLE", "WHAT"), rows)
 
 
-def _unseen_of(account: Account) -> str:
-    """What CloudTrail should have told of a session and did not. A bypass without AssumeRole is told as a bypass."""
-    if account.unseen_in:
-        return f"its AssumeRole, in the trail of {', '.join(sorted(account.unseen_in))}"
+def _unseen_of(account: Account, told_by: Collection[str] | None) -> str:
+    """What CloudTrail should have told of a session and did not. A bypass without AssumeRole is told as a bypass.
+
+    told_by: as of Reading.
+    """
+    if unseen_in := account.unseen_in if told_by is None else account.unseen_in.intersection(told_by):
+        return f"its AssumeRole, in the trail of {', '.join(sorted(unseen_in))}"
     if account.issued_at or account.bypass or (account.access_key_id is None and account.events):
         return ""
     return "its AssumeRole" if account.events else "anything of it"
@@ -122,7 +151,7 @@ def _time(at: datetime | None) -> str:
     return stamp(at) if at else ""
 
 
-def _titled(title: str, rows: Sequence[Row], shown: Callable[[Sequence[Row]], str]) -> str:
+def _titled(title: str, rows: Sequence[Told], shown: Callable[[Sequence[Told]], str]) -> str:
     return f"{title}:\n{shown(rows)}" if rows else ""
 
 

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.aws import trail_files
-from chalicelib.aws.trail_files import Found, SetAside, TrailBucket, delivery, in_folder, read
+from chalicelib.aws.trail_files import LATE, Found, SetAside, TrailBucket, delivery, in_folder, may_tell_of, read
 from daypass.local.embedded_aws import EmbeddedAws
 from daypass.local.example import REGION, root
 from tests.trails import HUB, MINUTE, NOON, TARGET, TOKEN, a_folder, a_pair, a_record, an_issuance, file_name, zipped
@@ -122,6 +122,21 @@ def test_files_are_in_the_order_of_the_minute_in_their_names_then_of_their_names
 
 
 class TestAFolder:
+    @pytest.mark.parametrize(
+        ("minute", "may"),
+        [
+            ("20261122T2359Z", False),
+            ("20261123T0000Z", True),
+            ("20261124T2359Z", True),
+            ("20261125T0030Z", True),
+            ("20261125T0031Z", False),
+        ],
+    )
+    def test_days_are_those_of_delivery_and_a_while_after(self, minute, may):
+        name = f"{TARGET}_CloudTrail_us-east-1_{minute}_0000000000000000.json.gz"
+        assert may_tell_of(name, date(2026, 11, 23), date(2026, 11, 24)) is may
+        assert may_tell_of("notes.txt", date(2026, 11, 23), date(2026, 11, 24))
+
     def test_every_file_below_it_is_found_in_the_order_of_delivery(self, tmp_path: Path):
         a_folder(tmp_path, *[[a_record()] for _ in range(3)])
         (tmp_path / "README.md").write_text("x")
@@ -165,10 +180,12 @@ class TestABucket:
             return f"{prefix.strip('/')}/AWSLogs/{organization}{below}".lstrip("/")
 
         a_day = 24 * 60 * MINUTE
-        wanted = [key(NOON), key(NOON + MINUTE, HUB), key(NOON + 2 * MINUTE), key(NOON + a_day)]
+        late = NOON + a_day + 12 * 60 * MINUTE + LATE  # after midnight
+        wanted = [key(NOON), key(NOON + MINUTE, HUB), key(NOON + 2 * MINUTE), key(NOON + a_day), key(late)]
         other = [
             key(NOON - a_day),
             key(NOON + 2 * a_day),
+            key(late + MINUTE),
             key(NOON).replace("/CloudTrail/", "/CloudTrail-Digest/"),
             key(NOON).replace("AWSLogs/", "AWSLogs/somebody-elses/", 1),
             f"{prefix.strip('/')}/x.txt".lstrip("/"),

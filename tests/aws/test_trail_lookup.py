@@ -11,11 +11,11 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from chalicelib.aws.trail_lookup import A_CALL, EventHistory, Pace
+from chalicelib.aws.trail_lookup import A_CALL, EventHistory, Pace, told
 from chalicelib.core.joining import Books
 from chalicelib.core.reckoning import under_daypass
 from chalicelib.core.trail import Unreadable, read
-from tests.trails import NOON, TARGET, a_pair, a_use
+from tests.trails import DEPLOY, NOON, TARGET, a_pair, a_session, a_use, an_issuance
 
 KEY = "ASIACAROL00000000001"
 LATER = NOON + timedelta(hours=1)
@@ -95,6 +95,23 @@ def test_what_it_tells_is_joined_as_files_are_and_what_it_tells_twice_counts_onc
     (session,) = books.accounts(under_daypass)
     assert (session.request_id, session.events, books.totals().duplicates) == ("01KREQUEST", 1, 2)
     assert TARGET in session.seen_in
+
+
+def test_every_assume_role_is_asked_for_and_then_the_uses_of_each_key_that_is_daypasss_business(client, clock) -> None:
+    lent, chained = a_pair(KEY)[1], an_issuance("ASIACHAINED000000001", DEPLOY, "cdk", by=a_session(KEY))
+    others = an_issuance("ASIAOTHERS0000000001", DEPLOY, "ci", by={"type": "AWSService", "invokedBy": "x"})
+    used, further = a_use(KEY), a_use(None, session=a_session("ASIACHAINED000000001", DEPLOY, "cdk"))
+    known = "ASIAKNOWN00000000001"
+    history = EventHistory(client, Pace(clock, clock.sleep))
+    with Stubber(client) as stub:
+        stub.add_response("lookup_events", page(others, {"eventVersion": "9"}, lent), asked("EventName", "AssumeRole"))
+        stub.add_response("lookup_events", page(), asked("EventName", "Sign"))
+        stub.add_response("lookup_events", page(), asked("AccessKeyId", known))
+        stub.add_response("lookup_events", page(used, chained), asked("AccessKeyId", KEY))
+        stub.add_response("lookup_events", page(further), asked("AccessKeyId", "ASIACHAINED000000001"))
+        records = list(told(history, ["AssumeRole", "Sign"], [known], under_daypass, (NOON, LATER)))
+        stub.assert_no_pending_responses()
+    assert records == [others, {"eventVersion": "9"}, lent, used, chained, further]
 
 
 @pytest.mark.parametrize("event", [{}, {"CloudTrailEvent": "{"}, {"CloudTrailEvent": "[" * 100_000}])

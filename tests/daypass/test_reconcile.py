@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
-from daypass.commands import DONE, ERROR
+from daypass.commands import DONE, ERROR, NOT_ELIGIBLE
 from daypass.operator.reconcile import BYPASSED
 from tests.core.test_known import ISSUED, ISSUING
-from tests.daypass.test_commands import Ran
+from tests.daypass.conftest import Said, problem
+from tests.daypass.test_commands import Daypass, Ran
 from tests.trails import (
     ADMIN,
     DEPLOY,
     MINUTE,
     NOON,
+    SIGNING_KEY,
     TARGET,
     TOKEN,
     a_denial,
@@ -28,7 +30,9 @@ from tests.trails import (
     a_pair,
     a_record,
     a_session,
+    a_signing,
     a_use,
+    a_vouched,
     an_issuance,
     file_name,
     real_files,
@@ -45,6 +49,8 @@ ZOES = {
     "accountId": TARGET,
     "accessKeyId": "AKIAZOE0000000000001",
 }
+SIGNED = {**ISSUED["details"], "kms_request_id": "kms-1"}
+TWO_DAYS = ["--from", "=2026-11-23", "--to", "=2026-11-24"]
 BYPASS = [an_issuance(ZOE, by=ZOES, name="zoe"), a_use(ZOE, session=a_session(ZOE, name="zoe"))]
 
 
@@ -147,7 +153,44 @@ class TestExitCodes:
             (["--logs", ".", "--ledger", "listed"], "listed: line 1 is no event."),
             (["--logs", ".", "--ledger", "binary"], "binary is not text."),
             (["--logs", ".", "--ledger", "odd"], "odd: event 1 is of a session, but not as Daypass writes it."),
-            ([], "Missing option '--logs'."),
+            ([], "Name one of --logs DIR, --trail s3://BUCKET and --lookup."),
+            (["--logs", ".", "--lookup"], "Name one of --logs DIR, --trail s3://BUCKET and --lookup."),
+            (
+                ["--logs", ".", *TWO_DAYS[:2]],
+                "Say from when to when: --from DAY --to DAY, as in --from 2026-11-23 --to 2026-11-24.",
+            ),
+            (
+                ["--trail", "=s3://b-1"],
+                "Say from when to when: --from DAY --to DAY, as in --from 2026-11-23 --to 2026-11-24.",
+            ),
+            (
+                ["--logs", ".", "--from", "=x", "--to", "=y"],
+                "--from x --to y are no days: write them as in 2026-11-23.",
+            ),
+            (
+                ["--logs", ".", "--from", "=2026-11-24", "--to", "=2026-11-23"],
+                "--to 2026-11-23 comes before --from 2026-11-24.",
+            ),
+            (
+                ["--trail", "=bucket", *TWO_DAYS],
+                "--trail bucket is no bucket: write s3://BUCKET or s3://BUCKET/PREFIX.",
+            ),
+            (
+                ["--trail", "=s3://b-1/x/AWSLogs/1", *TWO_DAYS],
+                "--trail s3://b-1/x/AWSLogs/1 goes too far: write it without AWSLogs and what comes after.",
+            ),
+            (
+                ["--lookup", "--from", "=2024-01-01", "--to", "=2024-01-02"],
+                "--from 2024-01-01 is too long ago: CloudTrail's event history is of 90 days.",
+            ),
+            (
+                ["--logs", ".", "--signing-key", f"={SIGNING_KEY}"],
+                "--signing-key needs a ledger: nothing else says what was signed for whom.",
+            ),
+            (
+                ["--logs", ".", "--signing-key", "=alias/x"],
+                "--signing-key alias/x is no key's ARN: arn:aws:kms:REGION:ACCOUNT:key/ID.",
+            ),
         ],
     )
     def test_what_cannot_be_done_is_one_sentence(self, tmp_path, arguments, said):
@@ -155,7 +198,8 @@ class TestExitCodes:
         (tmp_path / "listed").write_text("[]\n")
         (tmp_path / "binary").write_bytes(b"\xff\xfe")
         (tmp_path / "odd").write_text('{"type": "session.issuing"}')
-        ran = reconcile(*(each if each.startswith("--") else tmp_path / each for each in arguments))
+        plain = ("--", "=")  # what is no path below the folder
+        ran = reconcile(*(each.lstrip("=") if each.startswith(plain) else tmp_path / each for each in arguments))
         assert (ran.code, ran.out) == (ERROR, "")
         assert ran.err.replace(f"{tmp_path}/", "").endswith(f"{said}\n")
         assert ran.err.count("\n") == 1
@@ -176,6 +220,70 @@ def test_beside_a_ledger_only_that_says_whose_a_session_is(tmp_path: Path) -> No
     assert ("request_id" in sessions[ZOE], sessions[ZOE]["bypass"]) == (False, True)
     ran = reconcile("--logs", logs, "--ledger", ledger)
     assert "claims request 01KREQUEST" in ran.out
+
+
+class TestDays:
+    def test_files_are_those_that_may_tell_of_the_days(self, tmp_path):
+        a_folder(tmp_path, [a_record()], [a_record()])
+        assert told("--logs", tmp_path, "--from", "2026-11-23", "--to", "2026-11-23")["files"] == 2
+        assert told("--logs", tmp_path, "--from", "2026-11-24", "--to", "2026-11-24")["files"] == 0
+
+    def test_a_session_of_another_day_explains_what_is_and_is_not_missed(self, tmp_path):
+        ledger = tmp_path / "ledger.jsonl"
+        ledger.write_text("\n".join(json.dumps(each) for each in (ISSUING, ISSUED)))
+        logs = a_folder(tmp_path / "logs", [a_record()])
+        days = {day: ("--from", day, "--to", day) for day in ("2026-11-23", "2026-11-24")}
+        assert len(told("--logs", logs, "--ledger", ledger, *days["2026-11-23"])["sessions"]) == 1
+        assert told("--logs", logs, "--ledger", ledger, *days["2026-11-24"])["sessions"] == []
+
+    def test_daypass_itself_is_asked_for_its_events_of_the_days_and_of_those_beside_them(self, tmp_path, server):
+        server.answers["GET", "/v1/events"] = lambda asked: Said(
+            body={"items": [ISSUING, ISSUED] if asked.query["day"] == "2026-11-23" else [], "next_cursor": None}
+        )
+        logs = a_folder(tmp_path, a_pair("ASIA1", name="01KS1-carol"), BYPASS)
+        ran = Daypass(server)("reconcile", "--logs", str(logs), "--from", "2026-11-23", "--to", "2026-11-23", "--json")
+        assert (ran.code, ran.err) == (BYPASSED, "")
+        assert [asked.query["day"] for asked in server.asked] == ["2026-11-22", "2026-11-23", "2026-11-24"]
+        assert [session.get("request_id") for session in json.loads(ran.out)["sessions"]] == ["01KREQUEST", None]
+
+    def test_who_may_not_read_them_is_told_so(self, tmp_path, server):
+        server.answers["GET", "/v1/events"] = problem(403, "not-eligible", "Only auditors read everybody's events.")
+        ran = Daypass(server)("reconcile", "--logs", str(tmp_path), "--from", "2026-11-23", "--to", "2026-11-23")
+        assert (ran.code, ran.out) == (NOT_ELIGIBLE, "")
+        assert "Only auditors" in ran.err
+
+
+class TestSignatures:
+    def test_who_else_signed_is_named_and_exits_like_a_bypass(self, tmp_path):
+        ledger = tmp_path / "ledger.jsonl"
+        ledger.write_text("\n".join(json.dumps(each) for each in (ISSUING, {**ISSUED, "details": SIGNED})))
+        how = ("--ledger", ledger, "--signing-key", SIGNING_KEY)
+        ours = [a_vouched("ASIA1", name="01KS1-carol"), a_signing("kms-1")]
+        assert reconcile("--logs", a_folder(tmp_path / "ours", ours), *how).code == DONE
+        refused = a_signing("kms-3", by=ZOES, errorCode="AccessDenied")
+        assert reconcile("--logs", a_folder(tmp_path / "tried", [*ours, refused]), *how).code == DONE
+        logs = a_folder(tmp_path / "theirs", [ours[0], a_signing("kms-2", by=ZOES)])
+        ran = reconcile("--logs", logs, *how)
+        assert ran.code == BYPASSED
+        line = next(line for line in ran.out.splitlines() if ZOES["arn"] in line)
+        for part in (stamp(NOON), "signed", "192.0.2.1", ZOES["accessKeyId"], SIGNING_KEY):
+            assert part in line
+        assert "its kms:Sign, in the hub's trail" in ran.out
+        assert told("--logs", logs, *how)["signatures"] == {
+            "of_sessions": 0,
+            "unexplained": [
+                {
+                    "at": stamp(NOON),
+                    "key": SIGNING_KEY,
+                    "kms_request_id": "kms-2",
+                    "error": None,
+                    "caller": ZOES["arn"],
+                    "access_key_id": ZOES["accessKeyId"],
+                    "address": "192.0.2.1",
+                }
+            ],
+            "unseen": [{"request_id": "01KREQUEST", "session_name": "01KS1-carol", "kms_request_id": "kms-1"}],
+        }
 
 
 class TestForPeople:
