@@ -526,8 +526,11 @@ class FakeTrail:
         due = [(at, each) for each, at in self.suspected.items() if at and at <= now]
         return [each for _, each in sorted(due, key=lambda pair: (pair[0], pair[1].session_name))]
 
-    def judged(self, suspicion: Suspicion) -> None:
-        self.suspected[suspicion] = None
+    def judged(self, suspicion: Suspicion, *, bypass: bool) -> None:
+        if bypass:
+            self.suspected[suspicion] = None
+        else:
+            del self.suspected[suspicion]
 
     def unseen(self, *, now: datetime) -> Sequence[OnRecord]:
         waited = (each for each in self._lent() if each.session.id not in self.settled_sessions)

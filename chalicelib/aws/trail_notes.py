@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Self, TypeVar
 
-from pynamodb.attributes import TTLAttribute, UnicodeAttribute
+from pynamodb.attributes import BooleanAttribute, TTLAttribute, UnicodeAttribute
 
 from chalicelib.aws.answering import answering
 from chalicelib.aws.items import SHARDS, Item, LentItem, Text, place_key, unseen_shard
@@ -86,6 +86,7 @@ class SuspicionItem(Item):
     begun_at = UnicodeAttribute(null=True)
     shard = UnicodeAttribute(null=True)
     due = UnicodeAttribute(null=True)
+    cleared = BooleanAttribute(null=True)
     until = TTLAttribute()
 
     @classmethod
@@ -134,8 +135,8 @@ class TrailNotes:
             until=due + KEPT,
         )
         try:
-            self._table.transact([Write(item, Item.pk.does_not_exist())])
-        except Cancelled:  # it was suspected before, and is judged once
+            self._table.transact([Write(item, Item.pk.does_not_exist() | SuspicionItem.cleared.exists())])
+        except Cancelled:  # it waits to be judged, or was
             return
 
     @answering()
@@ -143,10 +144,11 @@ class TrailNotes:
         return [item.read() for item in self._due(self._suspicions, _suspect_shard, now)]
 
     @answering()
-    def judged(self, suspicion: Suspicion) -> None:
+    def judged(self, suspicion: Suspicion, *, bypass: bool) -> None:
         item = self._suspicions.of(suspicion)
-        gone = (SuspicionItem.due.remove(), SuspicionItem.shard.remove())
-        self._table.transact([Write(item, Item.pk.exists(), gone)])
+        cleared = () if bypass else (SuspicionItem.cleared.set(True),)
+        actions = (SuspicionItem.due.remove(), SuspicionItem.shard.remove(), *cleared)
+        self._table.transact([Write(item, Item.pk.exists(), actions)])
 
     @answering()
     def unseen(self, *, now: datetime) -> Sequence[Lent]:

@@ -79,7 +79,7 @@ def balance(trail: Trail, chains: DayChains, *, now: datetime, found: Heard, mis
                 told = evidence(suspected, trail.told(suspected.place, most=MOST_NOTES).notes)
                 chains.append(EventType.BYPASS_FOUND, at=now, actor=BROKER, details=told, once=suspected.name)
                 found(told)
-            trail.judged(suspected)
+            trail.judged(suspected, bypass=outcome == "bypasses")
         except Exception as error:  # one that cannot be judged must not silence all others
             failures.append(error)
         else:

@@ -229,13 +229,13 @@ class Trail(Protocol):
         """The sessions on the record that are of these places."""
 
     def suspect(self, suspicion: Suspicion, *, due: datetime) -> None:
-        """Have it judged at `due`; nothing where it was suspected before."""
+        """Have it judged at `due`; nothing where it waits for that, or was found to be a bypass."""
 
     def suspicions(self, *, now: datetime) -> Sequence[Suspicion]:
         """Some of those that are due, the longest overdue first. A list: it may be behind the record."""
 
-    def judged(self, suspicion: Suspicion) -> None:
-        """It is due no more, and is not suspected again."""
+    def judged(self, suspicion: Suspicion, *, bypass: bool) -> None:
+        """It is due no more. What is no bypass may be suspected again, for what comes later may tell otherwise."""
 
     def unseen(self, *, now: datetime) -> Sequence[OnRecord]:
         """Some of the sessions that CloudTrail should have told of by now, the longest overdue first. A list."""

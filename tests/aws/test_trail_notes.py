@@ -126,9 +126,19 @@ def test_what_is_suspected_is_due_once_however_often_it_is_told(store: Store) ->
     assert store.trail.suspicions(now=NOW - SECOND) == []
     assert store.trail.suspicions(now=NOW) == [first]
     assert store.trail.suspicions(now=NOW + MINUTE) == [first, second]
-    store.trail.judged(first)
+    store.trail.judged(first, bypass=True)
     store.trail.suspect(first, due=NOW)
     assert store.trail.suspicions(now=NOW + MINUTE) == [second]
+
+
+def test_what_was_no_bypass_may_be_suspected_again(store: Store) -> None:
+    store.trail.suspect(a_suspicion(), due=NOW)
+    store.trail.judged(a_suspicion(), bypass=False)
+    assert store.trail.suspicions(now=NOW) == []
+    for due in (NOW + MINUTE, NOW):
+        store.trail.suspect(a_suspicion(), due=due)
+    assert store.trail.suspicions(now=NOW) == []
+    assert store.trail.suspicions(now=NOW + MINUTE) == [a_suspicion()]
 
 
 def test_where_the_table_is_out_nothing_is_told(connect: Callable[..., Table], closed_port: str) -> None:

@@ -225,6 +225,17 @@ def test_an_emergency_that_comes_out_of_the_queue_late_is_no_bypass(desk: Desk) 
     assert desk.after() == Balanced(0, 0, 2, ())
 
 
+def test_a_key_that_was_taken_for_the_sessions_until_its_own_assume_role_came_is_found_all_the_same(desk: Desk) -> None:
+    known = dict(desk.stage.requests._sessions)
+    desk.stage.requests._sessions.clear()
+    desk.take(desk.use(ZOE))
+    desk.stage.requests._sessions.update(known)
+    desk.take(*desk.pair())
+    assert desk.after() == Balanced(0, 0, 2, ())
+    desk.take(an_issuance(ZOE, desk.role_arn, desk.session.session_name, desk.session.begun_at, by=ZOES))
+    assert desk.after() == Balanced(1, 0, 0, ())
+
+
 def test_a_session_whose_answer_got_lost_is_no_bypass(desk: Desk) -> None:
     key = (desk.request.id, desk.session.id)
     desk.stage.requests._sessions[key] = replace(desk.session, access_key_id=None, expires_at=None, issued_at=None)
