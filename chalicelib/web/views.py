@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from chalicelib.broker.asking import DryRun
 from chalicelib.broker.binding import Bound
 from chalicelib.broker.lending import Credentials
-from chalicelib.broker.looking import Accounted, Act, Activity
 from chalicelib.broker.seeing import Requestable
-from chalicelib.core.activity import Doings
 from chalicelib.core.binding import GROUPS_LAST
 from chalicelib.core.catalogue import BreakGlass, Extensions, Rule, Stage, Who
 from chalicelib.core.ledger import Event, Recorded, named
 from chalicelib.core.life import Expired, State
-from chalicelib.core.noting import Place
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.request import (
     Approval,
@@ -34,6 +31,10 @@ from chalicelib.core.request import (
 from chalicelib.core.times import stamp
 from chalicelib.core.vouching import Issuer
 from chalicelib.web.bodies import ScopeBody
+
+if TYPE_CHECKING:
+    from chalicelib.broker.looking import Accounted, Act, Activity
+    from chalicelib.core.activity import Doings
 
 Instant = Annotated[datetime, PlainSerializer(stamp, return_type=str)]
 
@@ -582,19 +583,21 @@ class AccountView(DoingsView):
             id=session.id,
             status=session.status,
             went_on_to=[
-                DoingsView(**_doings(each.doings, each.onward.place, each.onward.access_key_id))
+                DoingsView(
+                    **_doings(each.doings, each.onward.role_arn, each.onward.session_name, each.onward.access_key_id)
+                )
                 for each in account.went_on
             ],
-            **_doings(account.doings, Place(account.role_arn, session.session_name), session.access_key_id),
+            **_doings(account.doings, account.role_arn, session.session_name, session.access_key_id),
             **{name: value for name, value in times.items() if value is not None},
         )
 
 
-def _doings(told: Doings, place: Place, access_key_id: str | None) -> dict[str, Any]:
+def _doings(told: Doings, role_arn: str, session_name: str, access_key_id: str | None) -> dict[str, Any]:
     optional = {"access_key_id": access_key_id, "first_use": told.first_use, "last_use": told.last_use}
     return {
-        "role_arn": place.role_arn,
-        "session_name": place.session_name,
+        "role_arn": role_arn,
+        "session_name": session_name,
         "seen": bool(told.seen_in),
         "seen_in": sorted(told.seen_in),
         "used": told.events > 0,

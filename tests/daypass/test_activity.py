@@ -109,6 +109,15 @@ def test_where_nothing_is_told_yet_it_says_when_it_may_be(daypass, server):
     assert (ran.out, "about five minutes" in ran.err) == ("No session.\n", True)
 
 
+def test_showing_a_request_says_where_to_look_once_there_is_a_session(daypass, server):
+    session = {"id": SESSION, "session_name": "s", "issued_at": "2026-11-23T12:00:00Z", "expires_at": "x"}
+    server.answers["GET", f"/v1/requests/{REQUEST_ID}/events"] = Said(body={"items": [], "next_cursor": None})
+    for sessions in ([], [session]):
+        server.answers["GET", f"/v1/requests/{REQUEST_ID}"] = Said(body=a_request(sessions=sessions))
+        says = f"daypass activity {REQUEST_ID[-8:]}" in daypass("show", REQUEST_ID).out
+        assert says is bool(sessions)
+
+
 def used_of(server, *requests: dict[str, object]) -> None:
     items = [
         a_request(**{"starts_at": "2026-11-23T12:00:00Z", "ends_at": "2026-11-23T13:00:00Z", **r}) for r in requests
