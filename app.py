@@ -1,4 +1,4 @@
-"""Daypass on Lambda: the doors, the sweeper's schedule and the readers of the table's stream, nothing else."""
+"""Daypass on Lambda: the doors, the schedules, the readers of the table's stream and of CloudTrail, nothing else."""
 
 import gc
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, Rate
 
-from chalicelib import outbox_wiring, wiring
+from chalicelib import outbox_wiring, trail_wiring, wiring
 from chalicelib.web.gate import Door
 from chalicelib.web.routes import mount, mount_open, mount_raw
 
@@ -41,6 +41,17 @@ def announce(event: DynamoDBEvent) -> dict[str, Any]:
 @app.on_dynamodb_record(STREAM, batch_size=25, starting_position="TRIM_HORIZON")
 def post(event: DynamoDBEvent) -> dict[str, Any]:
     return outbox_wiring.post(event.to_dict()["Records"])
+
+
+# Chalice cannot package S3's events; infra/outbox.json has the queue that they go to.
+@app.lambda_function(name="trail")
+def take_trail_files(event: Any, context: Any) -> dict[str, Any]:
+    return trail_wiring.take(event["Records"])
+
+
+@app.schedule(Rate(5, unit=Rate.MINUTES), description="Tells what CloudTrail and the record do not have in common")
+def balance(event: CloudWatchEvent) -> None:
+    trail_wiring.balance()
 
 
 gc.freeze()

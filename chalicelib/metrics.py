@@ -28,6 +28,9 @@ class Metric(StrEnum):
     EMERGENCY_QUEUED = "EmergencyQueued"  # the table is out, and somebody got in all the same
     EMERGENCY_SET_ASIDE = "EmergencySetAside"  # a message of the emergency queue that people have to look at
     REFUSALS = "Refusals"
+    BYPASS_FOUND = "BypassFound"  # a managed role was used past Daypass
+    SESSION_UNSEEN = "SessionUnseen"  # CloudTrail does not tell of a session that was lent
+    TRAIL_FILE_SET_ASIDE = "TrailFileSetAside"
     ANNOUNCEMENT_FAILED = "AnnouncementFailed"
 
 

@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.log import log
-from chalicelib.wiring import bindings, catalogue, environment, now, secrets, table, world
+from chalicelib.wiring import bindings, catalogue, environment, now, secrets, table, trail, world
 
 if TYPE_CHECKING:
     from chalicelib.aws.bus import DeadLetterQueue, EventBus, Topic
@@ -94,7 +94,14 @@ def _desk(slack: Slack) -> Desk:
         slack=slack,
         people=bindings().users_of,
         not_told=_not_told,
+        done=_done,
     )
+
+
+def _done(request_id: str) -> str:
+    from chalicelib.broker.looking import summary
+
+    return summary(world().requests, trail(), request_id) if environment().trail else ""
 
 
 def _not_told(message: Message, code: str) -> None:

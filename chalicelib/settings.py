@@ -52,6 +52,7 @@ class Settings(BaseModel):
     event_bus: the EventBridge bus (name or ARN) that hears every event. break_glass_topic: the ARN of the SNS topic
     that hears of emergencies. What is absent is not told.
     dead_letters: the URL of the SQS queue for what can never be told; without one it is left to Lambda to give it up.
+    trail: set where CloudTrail's log files are noted: only then is a session missed that they do not tell of.
     slack_signing_secret, slack_bot_token: ARNs of secrets of AWS Secrets Manager or of parameters of SSM; both open the
     Slack door, without them it is shut. slack_api: the address of Slack's Web API.
     signin: where sessions become links into the AWS console, instead of at the partition's own sign-in.
@@ -73,6 +74,7 @@ class Settings(BaseModel):
     event_bus: Annotated[str, Field(pattern=r"^[!-~]{1,1600}$")] | None = None
     break_glass_topic: Annotated[str, Field(pattern=_TOPIC)] | None = None
     dead_letters: Annotated[str, Field(pattern=r"^https?://[!-~]{1,1000}$")] | None = None
+    trail: bool = False
     slack_signing_secret: SecretStr | None = None
     slack_bot_token: SecretStr | None = None
     slack_api: str = "https://slack.com/api/"

@@ -20,7 +20,7 @@ from chalicelib.aws.signin import AwsConsole
 from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
-from chalicelib.broker.ports import Directories, World
+from chalicelib.broker.ports import Directories, Trail, World
 from chalicelib.catalogue_source import CatalogueSource
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.catalogue_file import read_catalogue
@@ -78,6 +78,7 @@ def world() -> World:
     return World(
         catalogue=catalogue,
         requests=stored,
+        trail=trail,
         day_chains=day_chains,
         bindings=bindings,
         lender=lender,
@@ -110,6 +111,13 @@ def _directories() -> Directories:
     from chalicelib.aws.directories import AwsDirectories, hurried
 
     return AwsDirectories(hurried(table().session, environment().region))
+
+
+@cache
+def trail() -> Trail:
+    from chalicelib.aws.trail_notes import TrailNotes
+
+    return TrailNotes(table())
 
 
 @cache

@@ -23,6 +23,7 @@ ATTEMPTS: Final = 3
 LONGEST_WAIT_SECONDS: Final = 10.0
 LARGEST_ANSWER: Final = 8 * 1024 * 1024
 PAGE: Final = 50
+ACTS: Final = 500
 SEARCHED: Final = 500
 _ID_LENGTH: Final = 26
 _UNTOLD_WAIT_SECONDS: Final = 0.4
@@ -166,6 +167,21 @@ class Client:
     def events(self, request_id: str) -> Iterator[Json]:
         return self._pages(_path(request_id, "events"), {}, PAGE)
 
+    def activity(self, request_id: str) -> Json:
+        """What was done with a request's sessions: all calls that are listed, oldest first, and each session's account.
+
+        Who looks at somebody else's is told to auditors.
+        """
+        path, query = _path(request_id, "activity"), {"limit": str(ACTS)}
+        whole = self._call("GET", path, query=query)
+        for page in self._further(path, query, whole):
+            whole["items"] += page["items"]
+        return {**whole, "next_cursor": None}
+
+    def accounts(self, request_id: str) -> Json:
+        """The same without the calls: `sessions` and `summary` alone are whole."""
+        return self._call("GET", _path(request_id, "activity"), query={"limit": "1"})
+
     def day(self, day: str) -> Iterator[Json]:
         """Everybody's events of a day of UTC's (`2026-11-23`), each with its `request_id` or `chain`: for auditors."""
         return self._pages("/v1/events", {"day": day}, PAGE)
@@ -223,6 +239,19 @@ class Client:
             return wanted
         found = [request["id"] for request in self.requests(mine=mine, limit=SEARCHED)]
         return only_ending(wanted, found)
+
+    def _further(self, path: str, query: Mapping[str, str], page: Json) -> Iterator[Json]:
+        """The pages after this one. Each has `items`, a list."""
+        while True:
+            if not isinstance(page.get("items"), list):
+                raise self._not_daypass("a list without items")
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+            page = self._call("GET", path, query={**query, "cursor": str(cursor)})
+            if page.get("next_cursor") == cursor:
+                raise self._not_daypass("a list that does not end")
+            yield page
 
     def _pages(self, path: str, query: Mapping[str, str], limit: int) -> Iterator[Json]:
         """The items of a list. A page may be empty and still not be the last."""

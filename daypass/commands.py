@@ -256,6 +256,44 @@ def show(request_id: Id, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def activity(request_id: Id, as_json: AsJson = False) -> None:
+    """Show what was done with a request's sessions, as CloudTrail told it: some minutes later."""
+    from daypass import doings
+
+    client = _client()
+    told = client.activity(client.find(request_id))
+    if as_json:
+        _json(told)
+        return
+    _line(doings.activity(told))
+    if not told["items"]:
+        _note("\nCloudTrail tells of a call within about five minutes, without promise.")
+
+
+@app.command()
+def used(
+    role: Annotated[str, typer.Argument(help="As `daypass roles` names it.")],
+    first: Annotated[str, typer.Option("--from", metavar="DAY", help="The first day (UTC), as in 2026-11-23.")],
+    last: Annotated[str, typer.Option("--to", metavar="DAY", help="The last day, which is in it too.")],
+    scope: Annotated[str | None, typer.Option(help="Only requests for this scope of the role.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Suggest a narrower session policy: what a role's sessions of some days used. For auditors."""
+    from daypass import doings
+    from daypass.narrowing import narrowed, used_by
+
+    begins, ends = _day("--from", first), _day("--to", last)
+    if ends < begins:
+        raise _Stop(f"--to {last} comes before --from {first}.")
+    what = used_by(_client(), role, scope, begins, ends)
+    narrow = narrowed(what.succeeded)
+    if as_json:
+        _json(doings.used_json(what, narrow))
+    else:
+        _line(doings.used(what, narrow))
+
+
+@app.command()
 def roles(
     q: Annotated[str, typer.Option(help="A part of the role's or the account's name.")] = "",
     limit: Limit = 50,

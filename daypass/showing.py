@@ -180,6 +180,8 @@ def request(item: Json, paint: Paint = colourless) -> str:
         about += [("decided by", plain(item.get("decided_by")))]
         about += [("saying", quoted(item.get("decision_comment")) if item.get("decision_comment") else "")]
     about += [("session", _session(session)) for session in item.get("sessions", [])]
+    if item.get("sessions"):
+        about += [("its use", f"daypass activity {plain(item.get('id'))[-ENDING:]}")]
     return pairs([*about, *_revocation(item.get("revocation") or {})])
 
 

@@ -32,10 +32,14 @@ from chalicelib.broker.ports import (
     Stale,
 )
 from chalicelib.core import denies, life
+from chalicelib.core.activity import Lent as OnRecord
+from chalicelib.core.activity import Suspicion, Told
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.console import Site
 from chalicelib.core.denies import Cut, Standing
+from chalicelib.core.known import SEEN_WITHIN
 from chalicelib.core.ledger import Detail, Event, EventType, Head, Recorded, beginning, day_chain, next_event
+from chalicelib.core.noting import Note, Place
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import Calls, Refusal, StsRefused, Unavailable
@@ -73,6 +77,7 @@ class FakeRequests:
         self._lock = Lock()
         self._requests = {request.id: request for request in requests}
         self._events: dict[tuple[str, int], Event] = {}
+        self.stored_once: set[str] = set()
         self._sessions: dict[tuple[str, str], Session] = {}
         self._claims: dict[tuple[str, str, str], tuple[str, Claim]] = {}
         self.used: Counter[Quota] = Counter()
@@ -254,8 +259,13 @@ class FakeDayChains:
     requests: FakeRequests
     pick: Callable[[Sequence[str]], str] = random.choice
 
-    def append(self, kind: EventType, *, at: datetime, actor: str, details: Mapping[str, Detail]) -> Recorded:
+    def append(
+        self, kind: EventType, *, at: datetime, actor: str, details: Mapping[str, Detail], once: str | None = None
+    ) -> Recorded | None:
         with self.requests._writing():
+            if once is not None and once in self.requests.stored_once:
+                return None
+            self.requests.stored_once |= {once} if once else set()
             chain = day_chain(at.date(), self.pick("0123"))
             known = [event for (owner, _), event in self.requests._events.items() if owner == chain]
             head = Head(known[-1].seq, known[-1].hash) if known else beginning(chain)
@@ -520,3 +530,49 @@ def _page(found: Iterable[T], limit: int, position: Callable[[T], str]) -> Page[
     items = tuple(found)
     shown = items[:limit]
     return Page(shown, position(shown[-1]) if len(items) > limit else None)
+
+
+@dataclass
+class FakeTrail:
+    """`ports.Trail` in memory, with the sessions of these requests. `tests/aws/test_trail_notes.py` holds it to it."""
+
+    requests: FakeRequests
+    notes: dict[tuple[str, Place, str], Note] = field(default_factory=dict)
+    suspected: dict[Suspicion, datetime | None] = field(default_factory=dict)
+    settled_sessions: set[str] = field(default_factory=set)
+
+    def put(self, notes: Sequence[Note]) -> None:
+        self.notes |= {(note.file, note.place, note.access_key_id or str(note.begun_at)): note for note in notes}
+
+    def told(self, place: Place, *, most: int) -> Told:
+        found = sorted((each for each in self.notes.values() if each.place == place), key=lambda each: each.file)
+        return Told(lent=self.lent([place]).get(place), notes=tuple(found[:most]), whole=len(found) <= most)
+
+    def lent(self, places: Iterable[Place]) -> Mapping[Place, OnRecord]:
+        asked = set(places)
+        return {lent.place: lent for lent in self._lent() if lent.place in asked}
+
+    def suspect(self, suspicion: Suspicion, *, due: datetime) -> None:
+        self.suspected.setdefault(suspicion, due)
+
+    def suspicions(self, *, now: datetime) -> Sequence[Suspicion]:
+        due = [(at, each) for each, at in self.suspected.items() if at and at <= now]
+        return [each for _, each in sorted(due, key=lambda pair: (pair[0], pair[1].session_name))]
+
+    def judged(self, suspicion: Suspicion, *, bypass: bool) -> None:
+        if bypass:
+            self.suspected[suspicion] = None
+        else:
+            del self.suspected[suspicion]
+
+    def unseen(self, *, now: datetime) -> Sequence[OnRecord]:
+        waited = (each for each in self._lent() if each.session.id not in self.settled_sessions)
+        return [each for each in waited if each.session.issued_at and each.session.issued_at + SEEN_WITHIN <= now]
+
+    def settled(self, lent: OnRecord) -> None:
+        self.settled_sessions.add(lent.session.id)
+
+    def _lent(self) -> Iterator[OnRecord]:
+        for (request_id, _), session in sorted(self.requests._sessions.items()):
+            request = self.requests._requests[request_id]
+            yield OnRecord(request_id=request_id, role_arn=request.role_arn, session=session)

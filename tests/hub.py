@@ -17,6 +17,7 @@ from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
+from chalicelib.aws.trail_notes import TrailNotes
 from chalicelib.broker.ports import World
 from daypass.local.example import BROKER_ARN, REGION, root
 from tests.builders import an_id
@@ -50,10 +51,11 @@ def a_hub(aws: str, table: Table) -> Hub:
     """
     session = broker_session(aws)
     sts = sts_client(session, REGION)
-    bindings = Bindings(table)
+    bindings, trail = Bindings(table), TrailNotes(table)
     world = World(
         catalogue=lambda: CATALOGUE,
         requests=table,
+        trail=lambda: trail,
         day_chains=lambda: DayChains(table),
         bindings=lambda: bindings,
         lender=StsLender(sts, KmsSigner(session).sign),

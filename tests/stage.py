@@ -30,6 +30,7 @@ from tests.fakes import (
     FakeQueue,
     FakeRequests,
     FakeRevoker,
+    FakeTrail,
     Quota,
 )
 from tests.people import BOB, CAROL
@@ -76,6 +77,7 @@ class Stage:
     now: datetime = NOW
     catalogue: Catalogue = CATALOGUE
     requests: FakeRequests = field(default_factory=FakeRequests)
+    trail: FakeTrail = field(init=False)
     bindings: FakeBindings = field(init=False)
     lender: FakeLender = field(init=False)
     revoker: FakeRevoker = field(init=False)
@@ -85,6 +87,7 @@ class Stage:
     directories: FakeDirectories = field(default_factory=FakeDirectories)
 
     def __post_init__(self) -> None:
+        self.trail = FakeTrail(self.requests)
         self.bindings = FakeBindings(self.requests)
         self.lender = FakeLender(lambda: self.now)
         self.revoker = FakeRevoker({role.arn for role in self.catalogue.roles.values()})
@@ -94,6 +97,7 @@ class Stage:
         return World(
             catalogue=lambda: self.catalogue,
             requests=self.requests,
+            trail=lambda: self.trail,
             day_chains=lambda: FakeDayChains(self.requests),
             bindings=lambda: self.bindings,
             lender=self.lender,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,7 @@ from chalicelib.aws.queue import SqsQueue
 from chalicelib.aws.signin import AwsConsole
 from chalicelib.broker import (
     asking,
+    balancing,
     binding,
     console,
     deciding,
@@ -23,6 +25,7 @@ from chalicelib.broker import (
     ending,
     extending,
     lending,
+    looking,
     revoking,
     seeing,
 )
@@ -43,6 +46,7 @@ from tests.signin import stub_sign_in
 from tests.slack.fake_slack import TEAM, Person
 from tests.slack.team import Workspace, open_workspace
 from tests.stage import CATALOGUE, an_ask, more_of, read_example, with_rules
+from tests.trails import a_session, a_use
 
 SANDBOX = "engineers administer the sandbox"
 KEY = IdempotencyKey("POST /requests", "k-1")
@@ -257,6 +261,24 @@ def test_looking_at_a_request_takes_one_and_at_its_history_two(hub: Hub) -> None
     id = asking.ask(hub.world, CAROL, an_ask(), None).request.id
     assert counted(hub, lambda: seeing.story(hub.world, DAVE, id)) == {STORY: 1}
     assert counted(hub, lambda: seeing.history(hub.world, DAVE, id, after=0, limit=50)) == {READ: 1, STORY: 1}
+
+
+def test_looking_at_what_was_done_takes_one_for_each_session_and_two_to_tell_who_looked(hub: Hub) -> None:
+    request = in_use(hub)
+    lending.lend(hub.world, CAROL, request.id)
+    look = partial(looking.activity, hub.world, request_id=request.id, after=None, limit=50)
+    assert counted(hub, lambda: look(principal=CAROL)) == {STORY: 3}
+    assert counted(hub, lambda: look(principal=DAVE)) == {STORY: 4, WRITE: 1}
+
+
+def test_noting_a_file_takes_one_write_for_25_sessions_one_read_and_one_write_for_each_that_is_suspected(
+    hub: Hub,
+) -> None:
+    use, zoe = a_use("ASIA0"), a_use(None, session=a_session("ASIA1", name="zoe"))
+    take = partial(balancing.take, hub.world.trail(), now=hub.world.now())
+    suspected = {"BatchWriteItem": 1, BATCH: 1, WRITE: 2}
+    assert counted(hub, lambda: take(file="0", records=[use, zoe])) == suspected
+    assert counted(hub, lambda: take(file="1", records=[])) == {}
 
 
 # In Slack.

@@ -22,7 +22,7 @@ from chalicelib.aws.signing import KmsSigner
 from chalicelib.aws.stream import committed
 from chalicelib.aws.sts import StsLender
 from chalicelib.aws.table import Table
-from chalicelib.broker import binding, lending
+from chalicelib.broker import balancing, binding, lending
 from chalicelib.broker.ports import Lent, Secret
 from chalicelib.core.catalogue import Catalogue, Notify
 from chalicelib.core.provider import Provider, ProviderKey
@@ -43,6 +43,7 @@ from daypass.local.embedded_aws import EmbeddedAws
 from daypass.local.example import Emergencies
 from daypass.operator.documents import documents
 from daypass.operator.keys import public_key
+from tests import trails
 from tests.aws.fake_iam import a_revoker, says
 from tests.aws.test_stream import streamed
 from tests.hub import Hub
@@ -202,6 +203,18 @@ def test_no_secret_is_found_in_log_table_queue_history_or_answers(
     assert call("GET", f"/v1/requests/{id}/events").status == 200
     assert call("GET", f"/v1/requests/{id}").status == 200
     assert call("GET", "/v1/requests").status == 200
+
+    # CloudTrail's own files hold session tokens in clear.
+    known = world.requests.story(id)
+    assert known is not None
+    role_arn, session = known[0].role_arn, known[1][0]
+    pair = trails.a_pair(str(session.access_key_id), role_arn, session.session_name, session.begun_at)
+    assert SESSION_TOKEN in json.dumps(pair)
+    noted = balancing.take(
+        world.trail(), "0" * 32, [*pair, trails.an_issuance("ASIAZOE", role_arn, "zoe")], world.now()
+    )
+    assert noted.notes
+    assert call("GET", f"/v1/requests/{id}/activity").status == 200
 
     cut = call("POST", f"/v1/requests/{id}/return", {"cut": True})
     assert cut.json["revocation"]["denies"][0]["error"].startswith("SignatureDoesNotMatch")

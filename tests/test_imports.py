@@ -28,7 +28,8 @@ OUTBOX = """
 import sys
 import app
 outbox = ("chalicelib.outbox.", "chalicelib.slack.", "chalicelib.aws.bus.")
-print(*(name for name in sys.modules if f"{name}.".startswith(outbox)))
+trail = ("chalicelib.aws.trail_", "chalicelib.core.trail.", "chalicelib.core.noting.", "chalicelib.core.activity.")
+print(*(name for name in sys.modules if f"{name}.".startswith((*outbox, *trail))))
 """
 
 
@@ -53,7 +54,7 @@ def test_the_app_never_imports_what_only_some_requests_need() -> None:
     assert loaded() & NEVER == set()
 
 
-def test_a_requests_path_does_not_pay_for_the_outbox() -> None:
+def test_a_requests_path_pays_neither_for_the_outbox_nor_for_cloudtrail() -> None:
     assert told(OUTBOX) == set()
 
 

@@ -174,12 +174,41 @@ def test_what_announces_has_time_and_the_settings_it_reads(function: str) -> Non
     assert WITHIN.total_seconds() < properties["Timeout"] < LEASE.total_seconds()
     wanted = {
         "Announce": {"DAYPASS_EVENT_BUS", "DAYPASS_BREAK_GLASS_TOPIC", "DAYPASS_DEAD_LETTERS"},
-        "Post": {"DAYPASS_SLACK_BOT_TOKEN", "DAYPASS_DEAD_LETTERS"},
+        "Post": {"DAYPASS_SLACK_BOT_TOKEN", "DAYPASS_DEAD_LETTERS", "DAYPASS_TRAIL"},
         "Remind": {"DAYPASS_SLACK_BOT_TOKEN"},
     }
     variables = set(properties["Environment"]["Variables"])
     assert variables - wanted[function] == {"DAYPASS_TABLE", "DAYPASS_CATALOGUE", "DAYPASS_HUB_ACCOUNT"}
     assert wanted[function] <= variables
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_cloudtrails_files_come_by_a_queue_that_the_bucket_tells_and_are_given_up_to_another(stage: str) -> None:
+    whole = template(stage)["Resources"]
+    function, queue = whole["Trail"]["Properties"], whole["TrailFiles"]["Properties"]
+    [read] = function["Events"].values()
+    assert read["Properties"]["Queue"] == {"Fn::GetAtt": ["TrailFiles", "Arn"]}
+    assert read["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]  # as Lambda's page on SQS has it
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["UnreadTrailFiles", "Arn"]}
+    assert "DAYPASS_TRAIL" in whole["Balance"]["Properties"]["Environment"]["Variables"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("function", ["Trail", "Balance"])
+def test_what_reads_cloudtrail_can_neither_lend_nor_write_a_request(stage: str, function: str) -> None:
+    whole = template(stage)["Resources"]
+    own = whole[f"{function}Role"]["Properties"]["Policies"]
+    added = whole[f"{function}Policy"]["Properties"]
+    assert added["Roles"] == [{"Ref": f"{function}Role"}]
+    assert not {action for action in actions([own, added]) if action.startswith(("sts:", "iam:", "secretsmanager:"))}
+    writes = [
+        statement
+        for statement in added["PolicyDocument"]["Statement"]
+        if any("Put" in each or "Update" in each or "Write" in each for each in statement.get("Action", []))
+    ]
+    keys = [each["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"] for each in writes]
+    assert keys == [{"Trail": ["trail#*"], "Balance": ["trail#*", "chain#*", "once#*"]}[function]]
 
 
 def test_make_package_merges_it() -> None:

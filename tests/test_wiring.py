@@ -17,7 +17,7 @@ import pytest
 from chalice.app import Chalice
 
 import app as deployed
-from chalicelib import outbox_wiring, wiring
+from chalicelib import outbox_wiring, trail_wiring, wiring
 from chalicelib.aws.queue import SqsQueue
 from chalicelib.aws.table import Table
 from chalicelib.broker.ports import Entry
@@ -59,7 +59,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 def forget_what_was_made() -> None:
-    for each in [*vars(wiring).values(), *vars(outbox_wiring).values()]:
+    for each in [each for module in (wiring, outbox_wiring, trail_wiring) for each in vars(module).values()]:
         if hasattr(each, "cache_clear"):
             each.cache_clear()
 

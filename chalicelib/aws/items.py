@@ -27,6 +27,7 @@ from pynamodb.models import Model
 
 from chalicelib.aws.plain import members, plain, read
 from chalicelib.broker.ports import Claim, Sealed
+from chalicelib.core.known import SEEN_WITHIN
 from chalicelib.core.ledger import Event, Recorded, named
 from chalicelib.core.quotas import Charge
 from chalicelib.core.request import Request, Session
@@ -63,6 +64,15 @@ def shard(id: str) -> str:
 
 def day_shard(day: str, shard: str) -> str:
     return f"{day}#{shard}"
+
+
+def place_key(role_arn: str, session_name: str) -> str:
+    """What CloudTrail tells of the sessions of that name at that role. Neither holds a `#`."""
+    return f"trail#{role_arn}#{session_name}"
+
+
+def unseen_shard(shard: str) -> str:
+    return f"unseen#{shard}"
 
 
 class Text(JSONAttribute):
@@ -288,6 +298,31 @@ class SessionItem(Item):
     def read(self) -> Session:
         session: Session = read(Session, self.attribute_values)
         return session
+
+
+class LentItem(SessionItem):
+    """A session once more, to be found by what CloudTrail tells of it: the role and the session's name.
+
+    An issued one is in by_due, in partitions of its own, until CloudTrail was seen to tell of it.
+    """
+
+    kind = UnicodeAttribute(default_for_new="lent")
+    role_arn = UnicodeAttribute()
+    shard = UnicodeAttribute(null=True)
+    due = UnicodeAttribute(null=True)
+
+    @classmethod
+    def of_request(cls, request: Request, session: Session) -> Self:
+        due = f"{stamp(session.issued_at + SEEN_WITHIN)}#{session.id}" if session.issued_at else None
+        return cls.with_values(
+            place_key(request.role_arn, session.session_name),
+            "lent",
+            request_id=request.id,
+            role_arn=request.role_arn,
+            shard=unseen_shard(shard(request.id)) if due else None,
+            due=due,
+            **plain(session),
+        )
 
 
 class ClaimItem(Item):

@@ -7,6 +7,7 @@ One table. A request, its history and its sessions share a partition: one Query 
     event     request#<id>         event#<seq, 10 digits> one line of its history
               chain#day-<date>-<n> event#<seq, 10 digits> what belongs to no request (`day_chains.py`)
     session   request#<id>         issuance#<session id>  one issuance, without its secrets
+    lent      trail#<role>#<name>  lent                   the same issuance, found by role and session name
     message   request#<id>         told#<place>           what a place was told of it (`messages.py`)
     claim     claim#<SHA-256>      claim                  one use of an Idempotency-Key; `until` is the TTL attribute
     quota     principal#<id>       quota                  the set of the ids of a principal's open requests
@@ -15,7 +16,7 @@ One table. A request, its history and its sessions share a partition: one Query 
                                                           seconds of `<role>#<rule>`; `until` is the TTL attribute
     aside     aside                <sent at>#<message id> a message of the emergency queue that is not believed
 
-Slack's bindings, of three kinds more, are in `bindings.py`.
+Slack's bindings, of three kinds more, are in `bindings.py`; what CloudTrail tells of sessions is in `trail_notes.py`.
 
     access                         how
     get                            GetItem of `request`
@@ -57,6 +58,7 @@ from chalicelib.aws.items import (
     EmergenciesItem,
     EventItem,
     Item,
+    LentItem,
     QuotaItem,
     RawItem,
     RequestItem,
@@ -130,6 +132,7 @@ class Table:
         self._requests = self.model(RequestItem)
         self._events = self.model(EventItem)
         self._sessions = self.model(SessionItem)
+        self._lent = self.model(LentItem)
         self._claims = self.model(ClaimItem)
         self._quotas = self.model(QuotaItem)
         self._emergencies = self.model(EmergenciesItem)
@@ -177,6 +180,32 @@ class Table:
     def read(self, keys: Sequence[tuple[str, str]]) -> Iterable[RawItem]:
         """The items of these keys that there are, in no order, in one consistent read."""
         return self._batch(keys)
+
+    @answering()
+    def items(self, pk: str, first: str, last: str, *, most: int) -> list[RawItem]:
+        """At most so many of a partition's items, in the order of their sort keys, from one of them to another."""
+        found: list[RawItem] = []
+        after: Any = None
+        while len(found) < most:
+            page = self._connection.query(
+                pk,
+                Item.sk.between(first, last),
+                consistent_read=True,
+                limit=most - len(found),
+                exclusive_start_key=after,
+            )
+            found += page["Items"]
+            after = page.get("LastEvaluatedKey")
+            if after is None:
+                break
+        return found
+
+    @answering()
+    def put(self, items: Sequence[Item]) -> None:
+        """At most 25 items, each as it is, whatever was there: not all or nothing. Raises Unavailable."""
+        answer = self._connection.batch_write_item(put_items=[item.serialize() for item in items])
+        if answer.get("UnprocessedItems"):
+            raise Unavailable("The table cannot keep up: not everything was stored.")
 
     def model(self, kind: type[K]) -> type[K]:
         """A kind of items as this table's own."""
@@ -368,8 +397,11 @@ class Table:
     def _additions(self, change: Change) -> list[Write]:
         request_id = change.after.id
         events = [Write(self._events.of(request_id, event), Item.pk.does_not_exist()) for event in change.events]
-        sessions = [Write(self._sessions.of(request_id, change.session))] if change.session else []
+        sessions = self._session(change.after, change.session) if change.session else []
         return [*events, *sessions, *quotas.charged(self._days, change.charge)]
+
+    def _session(self, request: Request, session: Session) -> list[Write]:
+        return [Write(self._sessions.of(request.id, session)), Write(self._lent.of_request(request, session))]
 
     def _transact_reviewed(self, writes: Sequence[Write], request: Request) -> None:
         for _ in range(_QUOTA_ROUNDS):

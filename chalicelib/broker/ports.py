@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.catalogue import Catalogue
@@ -18,6 +18,11 @@ from chalicelib.core.refusals import NO_CALLS, Calls, QuotaUsed
 from chalicelib.core.request import Change, Covers, Request, Session
 from chalicelib.core.session import SessionPlan
 from chalicelib.core.vouching import Directory
+
+if TYPE_CHECKING:
+    from chalicelib.core.activity import Lent as OnRecord
+    from chalicelib.core.activity import Suspicion, Told
+    from chalicelib.core.noting import Note, Place
 
 T = TypeVar("T")
 
@@ -177,8 +182,12 @@ class Requests(Protocol):
 class DayChains(Protocol):
     """What belongs to no request goes on the record, in the same table."""
 
-    def append(self, kind: EventType, *, at: datetime, actor: str, details: Mapping[str, Detail]) -> Recorded:
+    def append(
+        self, kind: EventType, *, at: datetime, actor: str, details: Mapping[str, Detail], once: str | None = None
+    ) -> Recorded | None:
         """Store one event, as the next of one of the chains of `at`'s day; which one is left to chance.
+
+        once: a name under which an event is stored once only; None is returned where one was.
 
         Raises Unavailable where the table does not answer in time: it may then have happened or not.
         """
@@ -206,6 +215,37 @@ class Bindings(Protocol):
 
     def unbind(self, principal_id: str, at: datetime) -> tuple[SlackUser, ...]:
         """End the principal's binding in every team. Returns whose they were: who was nobody's already is left out."""
+
+
+class Trail(Protocol):
+    """What CloudTrail told of sessions, in the same table. Reads but the lists see every write that came before them.
+
+    Every method raises Unavailable where the table does not answer in time; a write may then have happened or not.
+    """
+
+    def put(self, notes: Sequence[Note]) -> None:
+        """Keep a file's notes. May be done any number of times."""
+
+    def told(self, place: Place, *, most: int) -> Told:
+        """The session of that place on the record, and at most so many notes."""
+
+    def lent(self, places: Iterable[Place]) -> Mapping[Place, OnRecord]:
+        """The sessions on the record that are of these places."""
+
+    def suspect(self, suspicion: Suspicion, *, due: datetime) -> None:
+        """Have it judged at `due`; nothing where it waits for that, or was found to be a bypass."""
+
+    def suspicions(self, *, now: datetime) -> Sequence[Suspicion]:
+        """Some of those that are due, the longest overdue first. A list: it may be behind the record."""
+
+    def judged(self, suspicion: Suspicion, *, bypass: bool) -> None:
+        """It is due no more. What is no bypass may be suspected again, for what comes later may tell otherwise."""
+
+    def unseen(self, *, now: datetime) -> Sequence[OnRecord]:
+        """Some of the sessions that CloudTrail should have told of by now, the longest overdue first. A list."""
+
+    def settled(self, lent: OnRecord) -> None:
+        """The session is not waited for any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,8 +406,8 @@ class Revoker(Protocol):
 class World:
     """Everything outside, as the use cases see it.
 
-    catalogue: today's, the last good one. day_chains, bindings, directories: made when they are first asked for, which
-    few calls do.
+    catalogue: today's, the last good one. day_chains, trail, bindings, directories: made when they are first asked
+    for, which few calls do.
     now: aware UTC, whole seconds. new_id: a ULID, which may well be guessed. new_salt: a text that cannot be.
     console: None where the partition's is not known. queue: None where there is none.
     queued: the emergency that went to the queue, for each person and outage; this process's own memory.
@@ -376,6 +416,7 @@ class World:
     catalogue: Callable[[], Catalogue]
     requests: Requests
     day_chains: Callable[[], DayChains]
+    trail: Callable[[], Trail]
     bindings: Callable[[], Bindings]
     lender: Lender
     revoker: Revoker

@@ -17,6 +17,12 @@ CLOCKS = timedelta(minutes=5)
 A_CALL = timedelta(minutes=1)
 """From a session's `session.issuing` to STS's answer it is no longer; after that it reads as failed."""
 
+SEEN_WITHIN = timedelta(minutes=30)
+"""CloudTrail tells of a call in about five minutes, without promise: what it has not told of after so long is missed.
+
+Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/how-cloudtrail-works.html.
+"""
+
 Span = tuple[datetime, datetime]
 """From an instant on, until before another one."""
 

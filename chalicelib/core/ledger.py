@@ -43,6 +43,7 @@ class EventType(StrEnum):
     DENY_REMOVED = "deny.removed"
     ACTIVITY_READ = "activity.read"
     BYPASS_FOUND = "bypass.found"
+    SESSION_UNSEEN = "session.unseen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

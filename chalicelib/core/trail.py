@@ -65,6 +65,7 @@ class Use(NamedTuple):
     source_identity: str | None
     action: str
     error_code: str | None
+    read_only: bool | None
     region: str | None
     address: str | None
     corrects: str | None
@@ -159,6 +160,7 @@ def _use(record: Fields, event_id: str, identity: Fields) -> Use:
         record.get("awsRegion"),
         record.get("sourceIPAddress"),
     )
+    read_only = record.get("readOnly")
     return Use(  # in the order of its fields: naming them would take as long as all the rest of this
         event_id,
         _at(at),
@@ -169,6 +171,7 @@ def _use(record: Fields, event_id: str, identity: Fields) -> Use:
         source,
         _action(service, name),
         error_code(record) if "errorCode" in record else None,
+        read_only if type(read_only) is bool else None,
         region,
         address,
         corrected(record) if "addendum" in record else None,

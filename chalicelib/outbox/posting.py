@@ -44,13 +44,17 @@ _ENDINGS: Mapping[State, EventType] = {
     State.RETURNED: EventType.RETURNED,
     State.REVOKED: EventType.REVOKED,
 }
+_OVER = frozenset({State.ENDED, State.RETURNED, State.REVOKED})
 _LAST_EVENTS = 20
 _DELETED = "message_not_found"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What posting needs. not_told: hears of each place that Slack would not tell, and of Slack's word for why."""
+    """What posting needs. not_told: hears of each place that Slack would not tell, and of Slack's word for why.
+
+    done: what was done with a request's sessions, in words. Raises Unavailable.
+    """
 
     requests: Requests
     catalogue: Callable[[], Catalogue]
@@ -59,6 +63,7 @@ class Desk:
     slack: Slack
     people: People
     not_told: Callable[[Message, str], None]
+    done: Callable[[str], str] = lambda _: ""
 
 
 def post(lines: Sequence[Committed], desk: Desk) -> Delivered:
@@ -190,6 +195,7 @@ def told(desk: Desk, request: Request, message: Message) -> Telling:
         ended_at=_ended_at(desk, request, now),
         for_requester=message.for_requester,
         loud=request.break_glass and not person,
+        done=desk.done(request.id) if request.break_glass and (request.review or request.state(now) in _OVER) else None,
     )
 
 

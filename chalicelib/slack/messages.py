@@ -21,7 +21,7 @@ from chalicelib.slack.text import Json, cut, escaped
 
 # Characters of what others wrote. Of all blocks together Slack takes some 11,000, as people found out.
 # Source: https://github.com/slackapi/bolt-js/issues/2509 and /2867.
-_REASON, _POLICY, _COMMENT, _ASIDE, _VALUE = 3000, 2048, 500, 200, 300
+_REASON, _POLICY, _COMMENT, _ASIDE, _VALUE, _DONE = 3000, 2048, 500, 200, 300, 500
 _MOST_STAGES = _MOST_APPROVALS = 5
 
 _HEADLINES: Mapping[State, tuple[str, str]] = {
@@ -54,6 +54,7 @@ class Telling:
 
     request: as it is shown. role: today's; None where the catalogue has it no more. ended_at: when somebody ended it.
     for_requester: it tells how to go on, and asks nobody. loud: it calls everybody at the place.
+    done: what was done with an emergency's access, as far as CloudTrail has told; None where it is not over.
     """
 
     request: Request
@@ -62,6 +63,7 @@ class Telling:
     ended_at: datetime | None = None
     for_requester: bool = False
     loud: bool = False
+    done: str | None = None
 
     @property
     def state(self) -> State:
@@ -205,11 +207,22 @@ def _outcome(telling: Telling) -> Iterator[Json]:
         yield ending
     if state in (State.DENIED, State.REVOKED) and request.decision_comment:
         yield quotation(request.decision_comment, _COMMENT)
+    if telling.done:
+        yield _what_was_done(telling.done, request.id)
     if request.review:
         yield blocks.done(
             f"{cut(request.review.by, 200)} found the emergency {request.review.verdict}", request.review.at
         )
         yield quotation(request.review.comment, _ASIDE)
+
+
+def _what_was_done(done: str, id: str) -> Json:
+    return blocks.section(
+        blocks.text("What was done, as CloudTrail has told it by now: ", bold=True),
+        blocks.text(closed(cut(done, _DONE))),
+        blocks.text(" All of it: "),
+        blocks.text(f"daypass activity {id}", code=True),
+    )
 
 
 def _ending(telling: Telling) -> Json | None:

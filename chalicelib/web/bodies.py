@@ -188,6 +188,11 @@ class EventsQuery(In):
     cursor: Cursor | None = None
 
 
+class ActivityQuery(In):
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    cursor: Cursor | None = None
+
+
 class DayQuery(In):
     day: Day
     limit: Limit = 50

@@ -72,6 +72,8 @@ SEQ_POSITION = "[0-9]{1,9}"
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 DAY_POSITION = f"{_DAY}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z#({ULID_POSITION}|day-{_DAY}-[0-9])#[0-9]{{10}}"
 
+ACT_POSITION = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z#[ -~]{1,128}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -213,6 +215,15 @@ def day(call: Call) -> Answer:
     return Answer(200, views.RecordedList(items=items, next_cursor=cursor.encoded(page.next)))
 
 
+def activity(call: Call) -> Answer:
+    # A tenth of what everybody else would import, and few look.
+    from chalicelib.broker import looking
+
+    after = cursor.position(call.query.cursor, ACT_POSITION)
+    told = looking.activity(call.world, call.principal, call.id, after=after, limit=call.query.limit)
+    return Answer(200, views.ActivityView.of(told, cursor.encoded(told.page.next)))
+
+
 def approve(call: Call) -> Answer:
     seconds = call.body.duration_seconds
     duration = timedelta(seconds=seconds) if seconds is not None else None
@@ -343,6 +354,15 @@ ENDPOINTS = (
         view=events,
         query=bodies.EventsQuery,
         answers={200: (views.EventList,)},
+        refuses=(NotFound,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/requests/{id}/activity",
+        summary="What was done with a request's sessions, as CloudTrail told it, oldest first",
+        view=activity,
+        query=bodies.ActivityQuery,
+        answers={200: (views.ActivityView,)},
         refuses=(NotFound,),
     ),
     Endpoint(

@@ -47,7 +47,9 @@ def made(request: pytest.FixtureRequest) -> Any:
 
 def read(chains: DayChains, number: int = 1, **changed: Any) -> Recorded:
     told: dict[str, Any] = {"at": NOW, "actor": "dave@example.com", "details": {"request": "01K", "number": number}}
-    return chains.append(EventType.ACTIVITY_READ, **{**told, **changed})
+    recorded = chains.append(EventType.ACTIVITY_READ, **{**told, **changed})
+    assert recorded is not None
+    return recorded
 
 
 def by_chain(recorded: Sequence[Recorded]) -> dict[str, list[Event]]:
@@ -66,6 +68,16 @@ def test_what_belongs_to_no_request_goes_to_a_chain_of_its_day_each_event_after_
     assert first_break(beginning(f"day-{NOW.date()}-3"), events) is None
     first = events[0]
     assert (first.type, first.actor, first.details["number"]) == ("activity.read", "dave@example.com", 0)
+
+
+def test_what_is_to_be_told_once_is_stored_once_however_often_and_whenever_it_is_told(made: Made) -> None:
+    chains, requests = made(the_last)
+    at, told = NOW + 901 * DAY, {"number": 1}
+    names = [("a", at), ("a", at), ("a", at + DAY), ("b", at)]
+    stored = [chains.append(EventType.BYPASS_FOUND, at=t, actor="daypass", details=told, once=n) for n, t in names]
+    assert [each is not None for each in stored] == [True, False, False, True]
+    assert len(requests.day(at.date(), after=None, limit=9).items) == 2
+    assert requests.day((at + DAY).date(), after=None, limit=9).items == ()
 
 
 def test_each_day_and_each_shard_begins_a_chain_of_its_own(made: Made) -> None:

@@ -929,7 +929,7 @@ def test_every_item_says_what_it_is_and_in_which_schema(table: Table) -> None:
     table.submit(change, claim=a_claim(), max_open=1, now=NOW)
     items = table.client.scan(TableName=table._name)["Items"]
     kinds = Counter(item["kind"]["S"] for item in items)
-    assert kinds == {"request": 1, "event": 1, "session": 1, "claim": 1, "quota": 1}
+    assert kinds == {"request": 1, "event": 1, "session": 1, "lent": 1, "claim": 1, "quota": 1}
     assert {item["schema"]["N"] for item in items} == {"1"}
 
 

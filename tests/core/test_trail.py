@@ -76,7 +76,7 @@ def test_the_two_accounts_of_a_call_share_its_ids_and_the_target_is_not_told_the
 
 
 def test_a_use_says_by_which_session_and_what_came_of_it() -> None:
-    fact = read(a_use(KEY, eventID="e-1", errorCode="AccessDenied", awsRegion="eu-west-1"))
+    fact = read(a_use(KEY, eventID="e-1", errorCode="AccessDenied", readOnly=False, awsRegion="eu-west-1"))
     assert fact == Use(
         event_id="e-1",
         at=NOON + MINUTE,
@@ -87,6 +87,7 @@ def test_a_use_says_by_which_session_and_what_came_of_it() -> None:
         source_identity="carol@example.com",
         action="s3:GetObject",
         error_code="AccessDenied",
+        read_only=False,
         region="eu-west-1",
         address="192.0.2.1",
         corrects=None,

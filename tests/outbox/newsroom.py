@@ -10,6 +10,7 @@ from typing import Any
 
 from chalicelib.aws.items import EventItem
 from chalicelib.aws.stream import committed
+from chalicelib.broker.looking import summary
 from chalicelib.broker.seeing import as_shown
 from chalicelib.core.catalogue import Catalogue, Notify
 from chalicelib.core.ledger import Event
@@ -68,6 +69,7 @@ class Newsroom:
             "slack": FakeSlack(self.workspace),
             "people": lambda ids: {id: self.users[id] for id in ids if id in self.users},
             "not_told": self._not_told,
+            "done": lambda id: summary(self.stage.requests, self.stage.trail, id),
         }
         return Desk(**{**ports, **changed})
 

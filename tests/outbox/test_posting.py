@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.broker import deciding, emergency, ending, revoking, sweeping
+from chalicelib.broker import balancing, deciding, emergency, ending, revoking, sweeping
 from chalicelib.core.catalogue import Notify, Stage, Who
 from chalicelib.core.ledger import EventType
 from chalicelib.core.refusals import Unavailable
@@ -29,6 +29,7 @@ from tests.slack.test_messages import parts
 from tests.slack.workspace import FakeSlack, Said
 from tests.slack.workspace import Fault as SlackFault
 from tests.stage import an_ask, with_rules
+from tests.trails import a_session, a_use
 
 FIRE = "payments are down for everybody"
 
@@ -111,6 +112,35 @@ def test_an_emergency_is_told_loudly_where_its_rule_says_so_besides() -> None:
         assert each.text.startswith("🚨 EMERGENCY: carol@example.com")
         assert list(parts(each.blocks, "broadcast"))
     assert room.workspace.replies() == []
+
+
+def test_an_emergency_tells_in_the_end_what_was_done_and_its_review_what_is_known_by_then() -> None:
+    room = Newsroom()
+    request = room.stage.asked(CAROL, an_ask(reason=FIRE, break_glass=True))
+    room.stage.lent(room.stage.request(request.id))
+    [session] = room.stage.sessions(request.id)
+    room.catch_up()
+    assert "What was done" not in str(room.message(request).blocks)
+    ending.give_back(room.stage.world, CAROL, request.id, cut=False)
+    room.catch_up()
+    assert "Nothing was done with it, as far as CloudTrail has told." in str(room.message(request).blocks)
+    identity = a_session(session.access_key_id, request.role_arn, session.session_name, session.begun_at)
+    use = a_use(None, session.begun_at, session=identity, action="iam:CreateUser")
+    balancing.take(room.stage.trail, "0" * 32, [use], room.stage.now)
+    emergency.review(room.stage.world, DAVE, request.id, verdict=Verdict.JUSTIFIED, comment="saw the pages")
+    room.catch_up()
+    assert "1 call from" in str(room.message(request).blocks)
+    assert f"daypass activity {request.id}" in str(room.message(request).blocks)
+    room.assert_all_is_told()
+
+
+def test_what_was_done_with_an_ordinary_request_is_not_posted() -> None:
+    room = Newsroom()
+    request = room.stage.approved(CAROL)
+    room.stage.lent(request)
+    ending.give_back(room.stage.world, CAROL, request.id, cut=False)
+    room.catch_up()
+    assert "What was done" not in str(room.message(request).blocks)
 
 
 def test_a_request_that_becomes_an_emergency_calls_everybody_in_the_thread_once() -> None:

@@ -44,7 +44,9 @@ NASTY = (
 
 
 def shown(**changed: Any) -> Rendered:
-    settings = {name: changed.pop(name) for name in ("ended_at", "for_requester", "loud", "role") if name in changed}
+    settings = {
+        name: changed.pop(name) for name in ("ended_at", "for_requester", "loud", "role", "done") if name in changed
+    }
     return rendered(Telling(request=a_request(id=ID, **changed), now=NOW, **{"role": PAYMENTS, **settings}))
 
 
@@ -225,6 +227,13 @@ def test_its_review_is_told() -> None:
     message = shown(**EMERGENCY, review=review)
     assert "dave@example.com found the emergency unjustified" in read(message)
     assert "it could have waited" in quoted(message)
+
+
+def test_what_was_done_is_shown_as_it_is_and_cut_where_it_is_long() -> None:
+    for nasty in NASTY:
+        message = shown(**EMERGENCY, done=nasty * 9)
+        assert problem_of({"text": message.text, "blocks": message.blocks}) is None
+    assert "(100 more characters)" in read(shown(**EMERGENCY, done="x" * 600))
 
 
 def test_nobody_is_called_but_to_an_emergency() -> None:

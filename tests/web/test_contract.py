@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from chalicelib.broker import balancing
 from chalicelib.core.catalogue import Quotas
 from chalicelib.core.hours import Hours
 from chalicelib.core.ledger import EventType
@@ -16,6 +17,7 @@ from chalicelib.web.problems import STATUS
 from tests.builders import HOUR, NOW
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK, ROBOT
 from tests.stage import CATALOGUE, with_rules
+from tests.trails import HUB, MINUTE, TARGET, a_pair, a_session, a_use
 from tests.watching import counted
 from tests.web.api import ASK, SANDBOX, Api
 
@@ -68,6 +70,59 @@ def reviewed(api: Api) -> str:
     id = asked(api, FIRE)
     assert api.call("POST", f"/v1/requests/{id}/review", REVIEW, who=DAVE).status == 200
     return id
+
+
+def test_what_was_done_with_a_request_is_told_call_by_call_and_summed_up() -> None:
+    api = Api()
+    id = active(api)
+    [session] = api.stage.sessions(id)
+    role_arn = api.stage.request(id).role_arn
+    assert session.access_key_id
+    identity = a_session(session.access_key_id, role_arn, session.session_name, NOW)
+    uses = [
+        a_use(None, NOW, session=identity, readOnly=True),
+        a_use(None, NOW + MINUTE, session=identity, action="iam:CreateUser", errorCode="AccessDenied"),
+    ]
+    pair = a_pair(session.access_key_id, role_arn, session.session_name, NOW)
+    balancing.take(api.stage.trail, "0" * 32, [*pair, *uses], NOW)
+    told = api.call("GET", f"/v1/requests/{id}/activity?limit=1", who=DAVE)
+    assert (told.status, set(told.json)) == (200, {"items", "next_cursor", "sessions", "summary"})
+    assert told.json["items"] == [
+        {
+            "at": "2031-03-05T12:00:00Z",
+            "action": "s3:GetObject",
+            "event_id": uses[0]["eventID"],
+            "session": session.id,
+            "role_arn": role_arn,
+            "session_name": session.session_name,
+            "access_key_id": session.access_key_id,
+            "read_only": True,
+            "region": "us-east-1",
+            "address": "192.0.2.1",
+        }
+    ]
+    [account] = told.json["sessions"]
+    assert {name: account[name] for name in ("id", "status", "seen", "used", "first_use", "last_use", "events")} == {
+        "id": session.id,
+        "status": "issued",
+        "seen": True,
+        "used": True,
+        "first_use": "2031-03-05T12:00:00Z",
+        "last_use": "2031-03-05T12:01:00Z",
+        "events": 2,
+    }
+    assert (account["services"], account["denied"]) == (["iam", "s3"], {"iam:CreateUser": 1})
+    assert (account["seen_in"], account["went_on_to"]) == ([HUB, TARGET], [])
+    rest = api.call("GET", f"/v1/requests/{id}/activity?limit=1&cursor={told.json['next_cursor']}")
+    assert [item["error"] for item in rest.json["items"]] == ["AccessDenied"]
+    assert rest.json["next_cursor"] is None
+    for url, status in (
+        (f"/v1/requests/{id}/activity?limit=501", 422),
+        (f"/v1/requests/{id}/activity?cursor=none", 422),
+        ("/v1/requests/01K99999999999999999999999/activity", 404),
+    ):
+        assert api.call("GET", url).status == status
+    assert api.call("GET", f"/v1/requests/{id}/activity", who=EVE).slug == "not-found"
 
 
 def test_an_emergency_is_asked_for_used_and_reviewed() -> None:
