@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -34,6 +34,9 @@ from daypass.operator.trails import Days, NoTrail, Reading, event_history, in_bu
 
 BYPASSED: Final = 4
 """The exit code where a role that Daypass manages, or its key, was used past it."""
+
+_CLOUDTRAIL: Final = date(2013, 11, 13)
+"""When it began."""
 
 _KEY = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+", re.ASCII)
 
@@ -80,7 +83,8 @@ def reconcile(
     """
     if (logs is not None) + (trail is not None) + lookup != 1:
         raise _stopped("Name one of --logs DIR, --trail s3://BUCKET and --lookup")
-    days, keys, now = _days(first, last, needed=logs is None), _keys(signing_key), datetime.now(UTC)
+    keys, now = _keys(signing_key), datetime.now(UTC)
+    days = _days(first, last, now, needed=logs is None)
     managed = every_role if all_roles else under_daypass
     with _one_sentence():
         let_in = partial(_admitting, trust_policies(roles)) if roles else None
@@ -223,7 +227,7 @@ def _session(account: Account) -> dict[str, Any]:
     return {**told, "bypass": account.bypass}
 
 
-def _days(first: str | None, last: str | None, *, needed: bool) -> Days | None:
+def _days(first: str | None, last: str | None, now: datetime, *, needed: bool) -> Days | None:
     if first is None and last is None and not needed:
         return None
     if first is None or last is None:
@@ -234,6 +238,8 @@ def _days(first: str | None, last: str | None, *, needed: bool) -> Days | None:
         raise _stopped(f"--from {first} --to {last} are no days: write them as in 2026-11-23") from None
     if days.last < days.first:
         raise _stopped(f"--to {last} comes before --from {first}")
+    if days.first < _CLOUDTRAIL or days.last > now.date():
+        raise _stopped(f"--from {first} --to {last}: CloudTrail tells from {_CLOUDTRAIL} to today, in UTC")
     return days
 
 

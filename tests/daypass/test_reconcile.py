@@ -185,6 +185,13 @@ class TestExitCodes:
                 "--from 2024-01-01 is too long ago: CloudTrail's event history is of 90 days.",
             ),
             (["--lookup", *TWO_DAYS], "You must specify a region."),
+            *(
+                (
+                    ["--logs", ".", "--from", f"={first}", "--to", f"={last}"],
+                    f"--from {first} --to {last}: CloudTrail tells from 2013-11-13 to today, in UTC.",
+                )
+                for first, last in (("2026-11-23", "9999-12-31"), ("0001-01-01", "2026-11-23"))
+            ),
             (
                 ["--logs", ".", "--roles", "empty"],
                 "empty holds no roles: `aws iam list-roles > empty/ACCOUNT.json` writes them.",
