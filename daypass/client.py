@@ -183,7 +183,7 @@ class Client:
         return self._call("GET", _path(request_id, "activity"), query={"limit": "1"})
 
     def day(self, day: str) -> Iterator[Json]:
-        """Everybody's events of a day of UTC's (`2026-11-23`), each with its `request_id`: for auditors."""
+        """Everybody's events of a day of UTC's (`2026-11-23`), each with its `request_id` or `chain`: for auditors."""
         return self._pages("/v1/events", {"day": day}, PAGE)
 
     def approve(self, request_id: str, *, comment: str | None = None, duration_seconds: int | None = None) -> Json:

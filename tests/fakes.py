@@ -40,7 +40,7 @@ from chalicelib.core.ledger import Detail, Event, EventType, Head, Recorded, beg
 from chalicelib.core.noting import Note, Place
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
-from chalicelib.core.refusals import StsRefused, Unavailable
+from chalicelib.core.refusals import Calls, StsRefused, Unavailable
 from chalicelib.core.request import Change, Covers, Request, Session
 from chalicelib.core.session import SessionPlan
 from chalicelib.core.times import stamp
@@ -52,8 +52,8 @@ Quota = tuple[str, date, str | None, str | None]
 """Whose, on which day, and of which role and rule; of none: emergencies."""
 
 
-REFUSED = "00000000-0000-4000-8000-ref00000000d"
-"""STS's id of a call that it refused."""
+REFUSED: Calls = {"sts_request_id": "00000000-0000-4000-8000-ref00000000d"}
+"""What STS calls a call that it refused."""
 
 
 class Effect(Enum):
@@ -315,8 +315,8 @@ class FakeLender:
     _number: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
     _next: StsRefused | NothingLent | Effect | None = None
 
-    def refuse_next(self, code: str = "AccessDenied") -> None:
-        self._next = StsRefused("The fake was told to refuse.", code, {"sts_request_id": REFUSED})
+    def refuse_next(self, code: str = "AccessDenied", calls: Calls = REFUSED) -> None:
+        self._next = StsRefused("The fake was told to refuse.", code, calls)
 
     def lend_nothing_next(self, code: str = "no-signature") -> None:
         self._next = NothingLent("The fake was told not to sign.", code)

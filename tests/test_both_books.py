@@ -6,10 +6,18 @@ times that STS really answered with.
 
 from __future__ import annotations
 
+import itertools
 import json
-from dataclasses import dataclass
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 
 from chalicelib.broker import lending
@@ -18,24 +26,39 @@ from chalicelib.core.account import Account
 from chalicelib.core.joining import Books
 from chalicelib.core.known import Record, read_events
 from chalicelib.core.reckoning import under_daypass
+from chalicelib.core.refusals import StsRefused
 from chalicelib.core.times import read_stamp
+from daypass.commands import DONE, ERROR
+from daypass.local.embedded_aws import EmbeddedAws
+from daypass.local.example import REGION, ROOT_SECRET, root
+from daypass.operator.reconcile import BYPASSED
+from tests.builders import NOW
+from tests.daypass.test_commands import Ran
 from tests.hub import Hub
 from tests.people import ALICE
-from tests.stage import an_ask
+from tests.stage import Stage, an_ask, via_oidc, with_role
 from tests.trails import (
     BROKERS_OWN,
     DEPLOY,
     HUB,
     MINUTE,
+    SIGNING_KEY,
     TARGET,
     Json,
     a_denial,
     a_pair,
     a_record,
     a_session,
+    a_signing,
     a_use,
+    a_vouched,
     an_issuance,
+    file_name,
+    zipped,
 )
+
+ROOT = Path(__file__).parents[1]
+_buckets = itertools.count(1)
 
 CHAINED, ZOE = "ASIACHAINED000000001", "ASIAZOE0000000000001"
 ZOES = {
@@ -81,22 +104,39 @@ class Session:
 
 @dataclass(frozen=True)
 class Story:
-    record: Record
+    """events: the ledger as it is exported. trail: without the denied attempt, which `denied` is the record of."""
+
+    events: list[Json]
     sessions: list[Session]
     trail: list[Json]
+    denied: Json
+
+    @property
+    def record(self) -> Record:
+        return read_events(self.events)
 
 
 @pytest.fixture
 def story(hub: Hub) -> Story:
-    """Three sessions of two requests: one is used, once without its key, and goes on to another role; one is not."""
-    lent = [lending.ask_and_lend(hub.world, ALICE, an_ask(role), None) for role in ("sandbox-admin", "payments-read")]
+    """Three sessions of two requests: one is used, once without its key, and goes on to another role; one is not.
+
+    And an attempt that STS refused, since the role asks for another external id than the catalogue's.
+    """
+    at = hub.world.now() - timedelta(hours=2)  # long enough ago for CloudTrail to have told
+    world = replace(hub.world, now=lambda: at)
+    lent = [lending.ask_and_lend(world, ALICE, an_ask(role), None) for role in ("sandbox-admin", "payments-read")]
     requests = [each.request_id for each in lent if isinstance(each, Credentials)]
-    lending.lend(hub.world, ALICE, requests[0])
+    lending.lend(world, ALICE, requests[0])
+    mistaken = with_role("payments-read", external_id="not-the-roles-own")
+    with pytest.raises(StsRefused):
+        lending.lend(replace(world, catalogue=lambda: mistaken), ALICE, requests[1])
     events: list[Json] = [
         {"request_id": id, **json.loads(json.dumps(event.as_json()))}
         for id in requests
         for event in hub.table.events(id, after=0, limit=50).items
     ]
+    [failed] = [event for event in events if event["type"] == "session.failed"]
+    denied = a_denial(at, requestID=failed["details"]["sts_request_id"])
     began = {event["details"]["session"]: event for event in events if event["type"] == "session.issuing"}
     sessions = [
         Session(event["request_id"], began[event["details"]["session"]], event)
@@ -104,7 +144,6 @@ def story(hub: Hub) -> Story:
         if event["type"] == "session.issued"
     ]
     first = sessions[0]
-    at = read_stamp(first.issued["at"])
     deploy = DEPLOY.replace(TARGET, first.issuing["details"]["role_arn"].split(":")[4])
     trail = [
         *(record for session in sessions for record in session.pair()),
@@ -116,7 +155,7 @@ def story(hub: Hub) -> Story:
         a_use(None, at, session=BROKERS_OWN, action="dynamodb:TransactWriteItems"),
         a_record(at),
     ]
-    return Story(read_events(events), sessions, trail)
+    return Story(events, sessions, trail, denied)
 
 
 def joined(story: Story, trail: list[Json]) -> Books:
@@ -192,11 +231,112 @@ def test_removed_and_added_at_once_are_both_told(story: Story) -> None:
     assert set(told) == {(key(story.sessions[0]), "unseen"), (ZOE, "bypass")}
 
 
-def test_a_denied_attempt_is_told_and_is_no_session(story: Story) -> None:
-    books = joined(story, [*story.trail, a_denial(by=ZOES)])
+def test_a_denied_attempt_is_its_requests_by_stss_request_id_or_somebody_elses(story: Story) -> None:
+    books = joined(story, [*story.trail, a_denial(by=ZOES), story.denied])
     assert unbalanced(books) == []
-    ((denial, request_id),) = books.denials()
-    assert (denial.caller.name, request_id) == (ZOES["arn"], None)
-    ours = a_denial(requestID=story.sessions[0].issued["details"]["sts_request_id"])
-    ((_, request_id),) = joined(story, [*story.trail, ours]).denials()
-    assert request_id == story.sessions[0].request_id
+    assert {(denial.caller.name, request_id) for denial, request_id in books.denials()} == {
+        (ZOES["arn"], None),
+        (BROKERS_OWN["arn"], story.sessions[-1].request_id),
+    }
+
+
+class TestVouched:
+    """`via = "oidc"`: the hub tells of the signatures, the role's account of the session."""
+
+    @pytest.fixture
+    def story(self) -> Story:
+        """A session, and an attempt that STS refused although KMS had signed for it."""
+        stage = Stage(catalogue=via_oidc("payments-admin"))
+        request = stage.approved()
+        stage.lent(request)
+        stage.lender.refuse_next(calls={"kms_request_id": "kms-2", "sts_request_id": "sts-2"})
+        with pytest.raises(StsRefused):
+            stage.lent(request)
+        events: list[Json] = [{"request_id": request.id, **event.as_json()} for event in stage.history(request.id)]
+        [issued] = [event for event in events if event["type"] == "session.issued"]
+        issuing = next(event for event in events if event["type"] == "session.issuing")
+        session, details = Session(request.id, issuing, issued), issued["details"]
+        role, name = (issuing["details"][each] for each in ("role_arn", "session_name"))
+        trail = [
+            a_vouched(details["access_key_id"], role, name, NOW, requestID=details["sts_request_id"]),
+            a_signing(details["kms_request_id"], NOW),
+            a_signing("kms-2", NOW),
+            a_use(None, NOW + MINUTE, session=session.identity()),
+        ]
+        denied = a_denial(NOW, requestID="sts-2", eventName="AssumeRoleWithWebIdentity", recipientAccountId=TARGET)
+        return Story(events, [session], trail, denied)
+
+    def joined(self, story: Story, trail: list[Json]) -> Books:
+        books = Books(story.record, keys=[SIGNING_KEY])
+        books.take_file(b"", trail)
+        return books
+
+    def test_both_books_balance_and_the_refusal_is_its_requests(self, story: Story) -> None:
+        books = self.joined(story, [*story.trail, story.denied])
+        assert unbalanced(books) == []
+        assert books.signatures is not None
+        assert (books.signatures.explained, books.signatures.unexplained()) == (2, [])
+        assert list(books.signatures.unseen()) == []
+        [account] = books.accounts(under_daypass)
+        assert (account.request_id, account.events) == (story.sessions[0].request_id, 1)
+        assert [request_id for _, request_id in books.denials()] == [story.sessions[0].request_id]
+
+    def test_a_record_that_is_removed_is_missed_and_a_signature_that_is_added_is_told(self, story: Story) -> None:
+        assert unbalanced(self.joined(story, story.trail[1:])) == [(key(story.sessions[0]), "unseen")]
+        books = self.joined(story, [story.trail[0], *story.trail[2:], a_signing("kms-9", by=ZOES)])
+        assert books.signatures is not None
+        assert [known.access_key_id for known in books.signatures.unseen()] == [key(story.sessions[0])]
+        assert [each.caller.name for each in books.signatures.unexplained()] == [ZOES["arn"]]
+
+
+class TestThroughTheCommand:
+    """From the trail's bucket, an organization's, beside the exported ledger."""
+
+    @pytest.fixture
+    def reconciled(self, story: Story, seeded: EmbeddedAws, tmp_path: Path) -> Callable[[list[Json]], Ran]:
+        at = read_stamp(story.sessions[0].issued["at"])
+        ledger = tmp_path / "ledger.jsonl"
+        ledger.write_text("".join(json.dumps(event) + "\n" for event in story.events))
+        where = {"AWS_ACCESS_KEY_ID": HUB, "AWS_SECRET_ACCESS_KEY": ROOT_SECRET, "AWS_DEFAULT_REGION": REGION}
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "AWS_ENDPOINT_URL": seeded.url, **where}
+        s3: Any = botocore.session.Session().create_client("s3", region_name=REGION, **root(HUB, seeded.url))
+
+        def reconciled(trail: list[Json]) -> Ran:
+            bucket = f"trail-{next(_buckets)}-of-both-books"
+            s3.create_bucket(Bucket=bucket)
+            for account in {record["recipientAccountId"] for record in trail}:
+                name = file_name(at + 5 * MINUTE, account=account).replace("AWSLogs/", "org/AWSLogs/o-abcdefghij/")
+                told = [record for record in trail if record["recipientAccountId"] == account]
+                s3.put_object(Bucket=bucket, Key=name, Body=zipped(told))
+            day = str(at.date())
+            how = ["--trail", f"s3://{bucket}/org", "--from", day, "--to", day, "--ledger", str(ledger)]
+            command = [sys.executable, "-m", "daypass.commands", "reconcile", *how]
+            done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+            return Ran(done.returncode, done.stdout, done.stderr)
+
+        return reconciled
+
+    def test_both_books_balance(self, story: Story, reconciled: Callable[[list[Json]], Ran]) -> None:
+        ran = reconciled([*story.trail, story.denied])
+        assert (ran.code, ran.err) == (DONE, "")
+        assert "bypass" not in ran.out.lower()
+        assert "though it should be" not in ran.out
+        assert ran.out.count(story.sessions[0].request_id) == 3  # its two sessions, and the one that was come to
+        [denied] = [line for line in ran.out.splitlines() if "AccessDenied" in line]
+        assert story.sessions[-1].request_id in denied
+
+    def test_what_was_removed_and_what_was_added_are_both_told(
+        self, story: Story, reconciled: Callable[[list[Json]], Ran]
+    ) -> None:
+        bypass = an_issuance(ZOE, story.sessions[0].issuing["details"]["role_arn"], "zoe", by=ZOES)
+        ran = reconciled([*story.trail[2:], bypass])
+        assert (ran.code, ran.err) == (BYPASSED, "")
+        assert "1 bypass, of which no request is known:" in ran.out
+        assert any(ZOES["arn"] in line and ZOE in line for line in ran.out.splitlines())
+        missed = ran.out.partition("Not in these files, though it should be:")[2]
+        assert "its AssumeRole" in next(line for line in missed.splitlines() if story.sessions[0].request_id in line)
+
+    def test_a_bucket_without_logs_of_the_day_is_no_clean_slate(self, reconciled: Callable[[list[Json]], Ran]) -> None:
+        ran = reconciled([])
+        assert (ran.code, ran.out) == (ERROR, "")
+        assert "holds no log files of these days below AWSLogs/" in ran.err

@@ -203,11 +203,12 @@ def a_signing(request_id: str, at: datetime = NOON, *, by: Json | None = None, *
 
 def a_vouched(key: str, role_arn: str = ADMIN, name: str = "01K-carol", at: datetime = NOON, **changed: Any) -> Json:
     """AssumeRoleWithWebIdentity, which only the role's account is told of."""
+    provider = f"arn:aws:iam::{role_arn.split(':')[4]}:oidc-provider/{ISSUER}"
     by = {
         "type": "WebIdentityUser",
-        "principalId": f"{ISSUER}:sts.amazonaws.com:daypass:role:{role_arn}",
+        "principalId": f"{provider}:sts.amazonaws.com:daypass:role:{role_arn}",
         "userName": f"daypass:role:{role_arn}",
-        "identityProvider": f"arn:aws:iam::{role_arn.split(':')[4]}:oidc-provider/{ISSUER}",
+        "identityProvider": provider,
     }
     told = {"eventName": "AssumeRoleWithWebIdentity", "recipientAccountId": role_arn.split(":")[4]}
     return an_issuance(key, role_arn, name, at, by=by, **{**told, **changed})

@@ -48,10 +48,6 @@ class EventHistory:
         self._client = client
         self._pace = pace
 
-    def issuance(self, key_or_name: str, first: datetime, last: datetime) -> Iterator[object]:
-        """The AssumeRole events that name this access key id, or session name, among their resources."""
-        return self._events("ResourceName", key_or_name, first, last)
-
     def uses(self, access_key_id: str, first: datetime, last: datetime) -> Iterator[object]:
         """The events that were signed with this access key."""
         return self._events("AccessKeyId", access_key_id, first, last)

@@ -15,7 +15,7 @@ from chalicelib.core.trail import Caller, caller_of
 from chalicelib.core.trail_fields import Fields, error_code, inner, instant, short, text
 
 MOST_UNEXPLAINED: Final = 1_000
-"""Calls that are kept one by one; all of them are counted."""
+"""Calls that are kept. What comes after so many changes nothing any more."""
 
 _KMS = "kms.amazonaws.com"
 _KEY = "AWS::KMS::Key"

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,9 +18,10 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.core.account import Account
+from chalicelib.core.admitting import could_admit
 from chalicelib.core.joining import Totals
 from chalicelib.core.known import Record, read_events
-from chalicelib.core.reckoning import every_role, under_daypass
+from chalicelib.core.reckoning import Managed, every_role, under_daypass
 from chalicelib.core.signatures import Signatures
 from chalicelib.core.times import stamp
 from daypass import showing
@@ -26,10 +29,14 @@ from daypass.connecting import connect
 from daypass.exporting import read_day
 from daypass.operator import reconcile_shown
 from daypass.operator.commands import in_aws_words
-from daypass.operator.trails import Days, NoTrail, Reading, in_bucket, in_logs, joined, looked_up
+from daypass.operator.role_files import NoRoles, trust_policies
+from daypass.operator.trails import Days, NoTrail, Reading, event_history, in_bucket, in_logs, joined, looked_up
 
 BYPASSED: Final = 4
 """The exit code where a role that Daypass manages, or its key, was used past it."""
+
+_CLOUDTRAIL: Final = date(2013, 11, 13)
+"""When it began."""
 
 _KEY = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+", re.ASCII)
 
@@ -60,6 +67,10 @@ def reconcile(
     signing_key: Annotated[
         list[str] | None, typer.Option(metavar="ARN", help="A key of the OIDC provider: name who else signed with it.")
     ] = None,
+    roles: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="What `aws iam list-roles` printed: name the statement that let a bypass in."),
+    ] = None,
     all_roles: Annotated[
         bool, typer.Option("--all-roles", help="Every role counts as managed, not only those under /daypass/.")
     ] = False,
@@ -72,22 +83,52 @@ def reconcile(
     """
     if (logs is not None) + (trail is not None) + lookup != 1:
         raise _stopped("Name one of --logs DIR, --trail s3://BUCKET and --lookup")
-    days, keys, now = _days(first, last, needed=logs is None), _keys(signing_key), datetime.now(UTC)
-    managed, shown = every_role if all_roles else under_daypass, sys.stderr.isatty()
-    try:
+    keys, now = _keys(signing_key), datetime.now(UTC)
+    days = _days(first, last, now, needed=logs is None)
+    managed = every_role if all_roles else under_daypass
+    with _one_sentence():
+        let_in = partial(_admitting, trust_policies(roles)) if roles else None
         record = _record(ledger, days, now)
         if keys and record is None:
             raise _stopped("--signing-key needs a ledger: nothing else says what was signed for whom")
-        if lookup:
-            assert days is not None
-            reading = looked_up(region, days, now, record, keys, managed, shown=shown)
-        elif logs:
-            reading = joined(in_logs(logs, days), record, keys, shown=shown)
-        else:
-            assert trail is not None
-            assert days is not None
-            reading = joined(in_bucket(trail, region, days), record, keys, shown=shown)
-    except NoTrail as wrong:
+        reading = _reading(logs, trail, region, days, now, record, keys, managed)
+    accounts = reading.accounts(managed)
+    text = (
+        json.dumps(as_told(reading, accounts, let_in), indent=2)
+        if as_json
+        else reconcile_shown.everything(reading, accounts, _denials(reading, managed), let_in)
+    )
+    sys.stdout.write(f"{text}\n")
+    if (record or not all_roles) and _bypassed(accounts, reading.books.signatures):
+        raise typer.Exit(BYPASSED)
+
+
+def _reading(
+    logs: Path | None,
+    trail: str | None,
+    region: str | None,
+    days: Days | None,
+    now: datetime,
+    record: Record | None,
+    keys: Collection[str],
+    managed: Managed,
+) -> Reading:
+    """What the place tells that was named. Raises what that place does."""
+    shown = sys.stderr.isatty()
+    if logs is not None:
+        return joined(in_logs(logs, days), record, keys, shown=shown)
+    assert days is not None
+    if trail is not None:
+        return joined(in_bucket(trail, region, days), record, keys, shown=shown)
+    return looked_up(event_history(region), days, now, record, keys, managed, shown=shown)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Whatever cannot be read is told in one."""
+    try:
+        yield
+    except (NoTrail, NoRoles) as wrong:
         raise _stopped(str(wrong)) from None
     except ClientError as error:
         raise _stopped(in_aws_words(error)) from None
@@ -95,19 +136,20 @@ def reconcile(
         raise _stopped(str(error)) from None
     except OSError as error:
         raise _stopped(f"{error.filename} cannot be read: {error.strerror}") from None
-    accounts = reading.accounts(managed)
-    if as_json:
-        text = json.dumps(as_told(reading, accounts), indent=2)
-    else:
-        denials = [
-            (denial, request_id)
-            for denial, request_id in reading.books.denials()
-            if request_id or denial.role_arn is None or managed(denial.role_arn)
-        ]
-        text = reconcile_shown.everything(reading, accounts, denials)
-    sys.stdout.write(f"{text}\n")
-    if (record or not all_roles) and _bypassed(accounts, reading.books.signatures):
-        raise typer.Exit(BYPASSED)
+
+
+def _denials(reading: Reading, managed: Managed) -> list[reconcile_shown.Denied]:
+    """Those that were for a known request, for a managed role, or for nobody knows which."""
+    return [
+        (denial, request_id)
+        for denial, request_id in reading.books.denials()
+        if request_id or denial.role_arn is None or managed(denial.role_arn)
+    ]
+
+
+def _admitting(policies: Mapping[str, object], account: Account) -> list[str]:
+    caller, policy = account.caller, policies.get(account.role_arn or "")
+    return could_admit(policy, caller) if caller and policy else []
 
 
 def _bypassed(accounts: Iterable[Account], signatures: Signatures | None) -> bool:
@@ -115,8 +157,13 @@ def _bypassed(accounts: Iterable[Account], signatures: Signatures | None) -> boo
     return forged or any(account.bypass for account in accounts)
 
 
-def as_told(reading: Reading, accounts: Iterable[Account]) -> dict[str, Any]:
-    """What `--json` prints. Times are RFC 3339; null where CloudTrail did not tell."""
+def as_told(
+    reading: Reading, accounts: Iterable[Account], let_in: reconcile_shown.LetIn | None = None
+) -> dict[str, Any]:
+    """What `--json` prints. Times are RFC 3339; null where CloudTrail did not tell.
+
+    let_in: the statements that could have let a bypass in, where they are asked for.
+    """
     totals: Totals = reading.books.totals()
     return {
         "files": reading.files,
@@ -129,7 +176,10 @@ def as_told(reading: Reading, accounts: Iterable[Account]) -> dict[str, Any]:
             "keys": totals.keys_used,
             "before_their_issuance": totals.before_their_issuance,
         },
-        "sessions": [_session(account) for account in accounts],
+        "sessions": [
+            {**_session(account), **({"let_in_by": let_in(account)} if let_in and account.bypass else {})}
+            for account in accounts
+        ],
         **({"signatures": _signatures(signatures)} if (signatures := reading.books.signatures) else {}),
     }
 
@@ -177,7 +227,7 @@ def _session(account: Account) -> dict[str, Any]:
     return {**told, "bypass": account.bypass}
 
 
-def _days(first: str | None, last: str | None, *, needed: bool) -> Days | None:
+def _days(first: str | None, last: str | None, now: datetime, *, needed: bool) -> Days | None:
     if first is None and last is None and not needed:
         return None
     if first is None or last is None:
@@ -188,6 +238,8 @@ def _days(first: str | None, last: str | None, *, needed: bool) -> Days | None:
         raise _stopped(f"--from {first} --to {last} are no days: write them as in 2026-11-23") from None
     if days.last < days.first:
         raise _stopped(f"--to {last} comes before --from {first}")
+    if days.first < _CLOUDTRAIL or days.last > now.date():
+        raise _stopped(f"--from {first} --to {last}: CloudTrail tells from {_CLOUDTRAIL} to today, in UTC")
     return days
 
 

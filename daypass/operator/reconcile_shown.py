@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from chalicelib.core.account import Account
@@ -15,11 +16,15 @@ from daypass.operator.trails import Reading
 from daypass.showing import columns
 
 Denied = tuple[Denial, str | None]
+LetIn = Callable[[Account], Sequence[str]]
 Row = tuple[str, str, str, str]
 Told = TypeVar("Told")
 
 
-def everything(reading: Reading, accounts: Sequence[Account], denials: Sequence[Denied]) -> str:
+def everything(
+    reading: Reading, accounts: Sequence[Account], denials: Sequence[Denied], let_in: LetIn | None = None
+) -> str:
+    """let_in: the statements of a trust policy that could have let a bypass in, where they are asked for."""
     signatures = reading.books.signatures
     bypasses = [account for account in accounts if account.bypass]
     forged = signatures.unexplained() if signatures else []
@@ -27,7 +32,11 @@ def everything(reading: Reading, accounts: Sequence[Account], denials: Sequence[
     parts = [
         _totals(reading.files, reading.books.totals()),
         _sessions(accounts) if accounts else "No sessions of managed roles.",
-        _titled(f"{_many(len(bypasses), 'bypass', 'bypasses')}, of which no request is known", bypasses, _bypasses),
+        _titled(
+            f"{_many(len(bypasses), 'bypass', 'bypasses')}, of which no request is known",
+            bypasses,
+            partial(_bypasses, let_in),
+        ),
         _titled("Signed with a key of the provider, for no session on the record", forged, _forged),
         _titled("Not in these files, though it should be", unseen, _unseen),
         _titled(f"Denied (the first {MOST_DENIALS:,})" if len(denials) >= MOST_DENIALS else "Denied", denials, _denied),
@@ -62,7 +71,7 @@ def _sessions(accounts: Iterable[Account]) -> str:
     return columns(("ISSUED", "KEY", "LAST USE", "EVENTS", "ERRORS", "REQUEST", "SESSION", "ROLE"), rows)
 
 
-def _bypasses(accounts: Iterable[Account]) -> str:
+def _bypasses(let_in: LetIn | None, accounts: Iterable[Account]) -> str:
     rows = [
         (
             _time(account.issued_at or account.first_use),
@@ -70,10 +79,11 @@ def _bypasses(accounts: Iterable[Account]) -> str:
             account.address or ", ".join(account.addresses),
             _who(account.caller) or account.source_identity or "",
             f"claims request {account.claimed}" if account.claimed else _why(account),
+            *([", ".join(let_in(account)) or "unknown"] if let_in else []),
         )
         for account in accounts
     ]
-    return columns(("WHEN", "KEY", "FROM", "WHO", "WHY"), rows)
+    return columns(("WHEN", "KEY", "FROM", "WHO", "WHY", *(["LET IN BY"] if let_in else [])), rows)
 
 
 def _why(account: Account) -> str:

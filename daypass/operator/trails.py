@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
@@ -63,14 +63,14 @@ class Reading:
     books: Books
     files: int
     set_aside: Sequence[tuple[str, str]]
-    told_by: Collection[str] | None = None
+    told_by: Set[str] | None = None
 
     def accounts(self, managed: Managed) -> list[Account]:
         return [each for each in self.books.accounts(managed) if each.events or each.issued_at or self._due(each)]
 
     def _due(self, account: Account) -> bool:
         """Whether it is missed, if nothing at all was told of it."""
-        return self.told_by is None or (account.role_arn or "").split(":")[4] in self.told_by
+        return self.told_by is None or not self.told_by.isdisjoint((account.role_arn or "").split(":")[4:5])
 
 
 def in_logs(folder: Path, days: Days | None) -> list[Found]:
@@ -100,8 +100,13 @@ def _some(found: Iterator[Found], otherwise: str) -> Iterator[Found]:
         raise NoTrail(otherwise)
 
 
+def event_history(region: str | None) -> EventHistory:
+    """Of one's own account. Raises BotoCoreError."""
+    return EventHistory(_client("cloudtrail", region), Pace(time.monotonic, time.sleep))
+
+
 def looked_up(
-    region: str | None,
+    history: EventHistory,
     days: Days,
     now: datetime,
     record: Record | None,
@@ -110,14 +115,13 @@ def looked_up(
     *,
     shown: bool = False,
 ) -> Reading:
-    """Books that took what the event history of one's own account tells of Daypass's business.
+    """Books that took what an account's event history tells of Daypass's business.
 
     Raises NoTrail for days that it does not know any more or tells nothing of, ClientError and BotoCoreError.
     """
     begin, end = days.span
     if begin < now - HISTORY:
         raise NoTrail(f"--from {days.first} is too long ago: CloudTrail's event history is of {HISTORY.days} days")
-    history = EventHistory(_client("cloudtrail", region), Pace(time.monotonic, time.sleep))
     known = (each.access_key_id for each in (record.due if record else ()) if each.access_key_id)
     names = (*sorted(FLOWS), *([_SIGN] if keys else []))
     records = told(history, names, known, managed, (begin, min(end, now)))

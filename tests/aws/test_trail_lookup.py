@@ -72,11 +72,11 @@ def test_every_page_is_asked_for_no_sooner_than_aws_lets_it(client, clock) -> No
 def test_the_pace_is_that_of_all_questions_together_and_waits_no_longer_than_it_must(client, clock) -> None:
     history = EventHistory(client, Pace(clock, clock.sleep))
     with Stubber(client) as stub:
-        for attribute, value in (("ResourceName", KEY), ("ResourceName", "01K-carol"), ("AccessKeyId", KEY)):
+        for attribute, value in (("EventName", "AssumeRole"), ("AccessKeyId", "ASIAZOE"), ("AccessKeyId", KEY)):
             stub.add_response("lookup_events", page(), asked(attribute, value))
-        assert list(history.issuance(KEY, NOON, LATER)) == []
+        assert list(history.called("AssumeRole", NOON, LATER)) == []
         clock.now += 0.2
-        assert list(history.issuance("01K-carol", NOON, LATER)) == []
+        assert list(history.uses("ASIAZOE", NOON, LATER)) == []
         clock.now += 10
         assert list(history.uses(KEY, NOON, LATER)) == []
     assert clock.slept == pytest.approx([A_CALL - 0.2])
@@ -88,9 +88,9 @@ def test_what_it_tells_is_joined_as_files_are_and_what_it_tells_twice_counts_onc
     history = EventHistory(client, Pace(clock, clock.sleep))
     books = Books()
     with Stubber(client) as stub:
-        stub.add_response("lookup_events", page(use, use, target), asked("ResourceName", KEY))
+        stub.add_response("lookup_events", page(use, use, target), asked("EventName", "AssumeRole"))
         stub.add_response("lookup_events", page(use), asked("AccessKeyId", KEY))
-        for record in (*history.issuance(KEY, NOON, LATER), *history.uses(KEY, NOON, LATER), hub):
+        for record in (*history.called("AssumeRole", NOON, LATER), *history.uses(KEY, NOON, LATER), hub):
             books.take(read(record))
     (session,) = books.accounts(under_daypass)
     assert (session.request_id, session.events, books.totals().duplicates) == ("01KREQUEST", 1, 2)

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +181,24 @@ class TestExitCodes:
                 "--trail s3://b-1/x/AWSLogs/1 goes too far: write it without AWSLogs and what comes after.",
             ),
             (
-                ["--lookup", "--from", "=2024-01-01", "--to", "=2024-01-02"],
+                ["--lookup", "--region", "=us-east-1", "--from", "=2024-01-01", "--to", "=2024-01-02"],
                 "--from 2024-01-01 is too long ago: CloudTrail's event history is of 90 days.",
+            ),
+            (["--lookup", *TWO_DAYS], "You must specify a region."),
+            *(
+                (
+                    ["--logs", ".", "--from", f"={first}", "--to", f"={last}"],
+                    f"--from {first} --to {last}: CloudTrail tells from 2013-11-13 to today, in UTC.",
+                )
+                for first, last in (("2026-11-23", "9999-12-31"), ("0001-01-01", "2026-11-23"))
+            ),
+            (
+                ["--logs", ".", "--roles", "empty"],
+                "empty holds no roles: `aws iam list-roles > empty/ACCOUNT.json` writes them.",
+            ),
+            (
+                ["--logs", ".", "--roles", "wrong"],
+                "wrong/x.json is not what `aws iam get-role` or `list-roles` prints.",
             ),
             (
                 ["--logs", ".", "--signing-key", f"={SIGNING_KEY}"],
@@ -198,6 +215,9 @@ class TestExitCodes:
         (tmp_path / "listed").write_text("[]\n")
         (tmp_path / "binary").write_bytes(b"\xff\xfe")
         (tmp_path / "odd").write_text('{"type": "session.issuing"}')
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "wrong").mkdir()
+        (tmp_path / "wrong" / "x.json").write_text('{"Role": {"Arn": "x"}}')
         plain = ("--", "=")  # what is no path below the folder
         ran = reconcile(*(each.lstrip("=") if each.startswith(plain) else tmp_path / each for each in arguments))
         assert (ran.code, ran.out) == (ERROR, "")
@@ -253,6 +273,19 @@ class TestDays:
         assert "Only auditors" in ran.err
 
 
+def test_what_aws_says_no_to_is_one_sentence(server) -> None:
+    server.answers["GET", "/v1/events"] = Said(body={"items": [], "next_cursor": None})
+    server.answers["POST", "/"] = Said(400, {"__type": "AccessDeniedException", "Message": "No."})
+    day = str(datetime.now(UTC).date())
+    env = {"AWS_ENDPOINT_URL_CLOUDTRAIL": server.url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    how = ("reconcile", "--lookup", "--region", "us-east-1", "--from", day, "--to", day)
+    ran = Daypass(server)(*how, **env)
+    assert (ran.code, ran.out) == (ERROR, "")
+    assert "AccessDeniedException" in ran.err
+    assert ran.err.count("\n") == 1
+    assert server.asked[-1].body["LookupAttributes"] == [{"AttributeKey": "EventName", "AttributeValue": "AssumeRole"}]
+
+
 class TestSignatures:
     def test_who_else_signed_is_named_and_exits_like_a_bypass(self, tmp_path):
         ledger = tmp_path / "ledger.jsonl"
@@ -293,6 +326,18 @@ class TestForPeople:
         line = next(line for line in out.splitlines() if ZOES["arn"] in line)
         for part in (stamp(NOON), ZOE, "192.0.2.1", "no request in its tags or on the record"):
             assert part in line
+
+    def test_the_statement_that_let_it_in_is_named_where_the_roles_are_told(self, tmp_path):
+        logs, roles = a_folder(tmp_path / "logs", BYPASS), tmp_path / "roles"
+        roles.mkdir()
+        statement = {"Sid": "Admins", "Effect": "Allow", "Principal": {"AWS": TARGET}, "Action": "sts:AssumeRole"}
+        policy = {"Statement": [{**statement, "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}]}
+        (roles / "222.json").write_text(json.dumps({"Roles": [{"Arn": ADMIN, "AssumeRolePolicyDocument": policy}]}))
+        out = reconcile("--logs", logs, "--roles", roles).out
+        assert "LET IN BY" in out
+        assert "Admins, if its conditions held" in next(line for line in out.splitlines() if ZOES["arn"] in line)
+        assert told("--logs", logs, "--roles", roles)["sessions"][0]["let_in_by"] == ["Admins, if its conditions held"]
+        assert "LET IN BY" not in reconcile("--logs", logs).out
 
     def test_what_one_book_has_and_the_other_has_not_is_told(self, tmp_path):
         ledger = tmp_path / "ledger.jsonl"
