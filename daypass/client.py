@@ -68,7 +68,8 @@ class Client:
     """One person's or program's view of one Daypass.
 
     A call that may be repeated without doing anything twice is, where nothing or a 503 came back. Raises DaypassError.
-    patience: how many seconds an answer may take.
+    patience: how many seconds an answer may take. ahead: by how many seconds the server's clock was ahead of this
+    machine's at the latest answer; 0 where that did not say.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Client:
         self._patience = patience
         self._sleep = sleep
         self._made: urllib3.PoolManager | None = None
+        self.ahead = 0.0
 
     def __repr__(self) -> str:
         return f"Client({self._base!r})"
@@ -310,6 +312,7 @@ class Client:
                 response.close()
                 raise
             response.release_conn()
+            self.ahead = _ahead(response.headers.get("Date"))
             return _Answer(response.status, response.headers, body_read)
         except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError) as error:
             raise DaypassError(
@@ -454,6 +457,15 @@ def _path(request_id: str, *rest: str) -> str:
     if not (request_id.isascii() and request_id.isalnum()):
         raise DaypassError("An id of a request holds letters and digits only.", slug="no-such-request")
     return "/".join(["/v1/requests", request_id, *rest])
+
+
+def _ahead(date: str | None) -> float:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(date or "").timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _kind(answer: _Answer) -> str:

@@ -7,6 +7,8 @@ import os
 import re
 import shlex
 import sys
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
@@ -90,6 +92,8 @@ def request(
         session_policy=_text(session_policy),
         starts_at=starts_at,
     )
+    if not dry_run:
+        _forget(answer)
     _asked(answer, dry_run, as_json)
 
 
@@ -143,6 +147,7 @@ def break_glass(
 ) -> None:
     """Take access now, in an emergency: nobody approves it, somebody else reviews it afterwards."""
     answer = _client().ask(role, _seconds(duration), " ".join(reason), ticket=ticket, break_glass=True)
+    _forget(answer)
     _tell(answer, as_json)
     if not as_json:
         _next_step(answer)
@@ -175,7 +180,9 @@ def review(
 def cancel(request_id: Id, as_json: AsJson = False) -> None:
     """Take back a request of yours that is not used yet."""
     client = _client()
-    _tell(client.cancel(client.find(request_id, mine=True)), as_json)
+    answer = client.cancel(client.find(request_id, mine=True))
+    _forget(answer)
+    _tell(answer, as_json)
 
 
 @app.command("return")
@@ -186,7 +193,9 @@ def give_back(
 ) -> None:
     """Say that you are done: no new sessions; those you hold run out by themselves, or are cut."""
     client = _client()
-    _tell(client.give_back(client.find(request_id, mine=True), cut=cut), as_json)
+    answer = client.give_back(client.find(request_id, mine=True), cut=cut)
+    _forget(answer)
+    _tell(answer, as_json)
 
 
 @app.command()
@@ -351,18 +360,22 @@ def credentials(
     form: Annotated[
         Literal["process", "env", "json"], typer.Option("--format", help="process is for the AWS CLI and SDKs.")
     ] = "process",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Take new ones, whatever is kept.")] = False,
 ) -> None:
     """Print AWS credentials of an approved request.
 
     In ~/.aws/config: credential_process = daypass credentials payments-admin
+    What is printed for that is kept in DAYPASS_CACHE (~/.cache/daypass; off: nowhere) while it lasts.
     """
-    client = _client()
-    lent = _lent(client, what)
+    if form == "process":
+        _json(_process(what, fresh))
+        return
+    lent = _lent(_client(), what)
     if form == "env":
         wanted = {ours: str(lent[theirs]) for theirs, ours in _ENV.items()}
         _line("\n".join(f"export {name}={shlex.quote(value)}" for name, value in wanted.items()))
     else:
-        _json(lent if form == "json" else {name: lent[name] for name in _PROCESS if name in lent})
+        _json(lent)
 
 
 @app.command()
@@ -495,6 +508,71 @@ def run(arguments: Sequence[str]) -> int:
             raise
         # Not its text: a library may have put a header into it.
         return _said(f"A mistake in daypass itself ({type(bug).__name__}): DAYPASS_DEBUG=1 shows where.", ERROR)
+
+
+def _process(what: str, fresh: bool) -> Json:
+    """What `credential_process` reads: kept, or else new; of many processes that ask at once, one takes new ones."""
+    from daypass import keeping
+
+    place = keeping.place(os.environ, what)
+    if place is None:
+        return _of_process(_lent(_client(), what))
+    if not fresh and (kept := keeping.kept(place, time.time())):
+        return kept
+    with keeping.alone(place):
+        if not fresh and (kept := keeping.kept(place, time.time())):
+            return kept
+        client = _client()
+        lent = _lent(client, what)
+        _keep(place, client, lent)
+        return _of_process(lent)
+
+
+def _of_process(lent: Json) -> Json:
+    return {name: lent[name] for name in _PROCESS if name in lent}
+
+
+def _keep(place: str, client: Client, lent: Json) -> None:
+    """Keep what was lent, where that can be; why it cannot is said, and no reason to hand nothing out."""
+    from daypass import keeping
+    from daypass.client import DaypassError
+
+    known: Json = {}
+    with suppress(DaypassError):
+        known = client.request(str(lent.get("RequestId")))
+    about = {"server": keeping.server(os.environ), "role": str(known.get("role") or "")}
+    expires_at = _instant(lent["Expiration"])
+    if expires_at is None:
+        return
+    try:
+        keeping.keep(
+            place,
+            _of_process(lent),
+            expires_at=expires_at,
+            ends_at=_instant(known.get("ends_at")),
+            ahead=client.ahead,
+            about=about,
+        )
+    except OSError as error:
+        where = os.path.dirname(place)
+        _note(
+            f"daypass: nothing is kept, every call takes a new session: {where}: {error.strerror}. Set DAYPASS_CACHE."
+        )
+
+
+def _instant(text: object) -> float | None:
+    """Seconds since 1970."""
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return None
+
+
+def _forget(answer: Json) -> None:
+    """What is kept of a role is of another request than the one that was asked for, or given back, just now."""
+    from daypass import keeping
+
+    keeping.forget(os.environ, str(answer.get("role")))
 
 
 def _lent(client: Client, what: str) -> Json:

@@ -61,6 +61,18 @@ def test_rule_1_no_credentials_leave_where_a_write_failed(effect: Effect, write:
         stage.lent(request)
 
 
+@pytest.mark.parametrize("effect", list(Effect))
+@pytest.mark.parametrize("write", [0, 1, 2])
+def test_rule_1_nor_a_link_into_the_console(effect: Effect, write: int) -> None:
+    stage = Stage()
+    request = stage.approved()
+    stage.requests.fail_next(effect, after=write)
+    with pytest.raises(Unavailable):
+        stage.linked(request)
+    assert stage.console is not None
+    assert len(stage.console.signed_in) == (write == 2), "AWS hears the keys of no session that is not on the record"
+
+
 def test_rule_1_when_sts_is_asked_the_sessions_name_is_on_the_record_already() -> None:
     stage = Stage()
     request = stage.approved()

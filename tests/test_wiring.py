@@ -21,6 +21,7 @@ from chalicelib import outbox_wiring, trail_wiring, wiring
 from chalicelib.aws.queue import SqsQueue
 from chalicelib.aws.table import Table
 from chalicelib.broker.ports import Entry
+from chalicelib.core.console import site
 from chalicelib.core.life import Status, Window
 from chalicelib.core.request import Deny, Revocation
 from chalicelib.telling import ToldTable
@@ -141,6 +142,15 @@ def test_table_and_sts_share_one_botocore_session() -> None:
     assert world.requests.session is not None
     credentials = [client._request_signer._credentials for client in (world.requests.client, world.lender._client)]
     assert credentials[0] is credentials[1]
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_console_is_the_partitions_own_and_none_where_none_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    world: Any = wiring.world()
+    assert world.console.site == site("aws", "us-east-1")
+    forget_what_was_made()
+    monkeypatch.setenv("DAYPASS_PARTITION", "aws-iso")
+    assert wiring.world().console is None
 
 
 @pytest.mark.usefixtures("environment")

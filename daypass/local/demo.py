@@ -161,7 +161,8 @@ def _environment(home: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(_FOREIGN) and name.lower() not in _PROXIES
     }
-    return {**kept, "HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true"}
+    ours = {"HOME": str(home), "DAYPASS_CACHE": str(home / "kept"), "AWS_EC2_METADATA_DISABLED": "true"}
+    return {**kept, **ours}
 
 
 def _bin() -> Path:

@@ -74,8 +74,9 @@ class Server:
                     self.close_connection = True
                     return
                 body = said.raw if said.raw is not None else json.dumps(said.body).encode()
-                self.send_response(said.status)
-                for name, value in {"Content-Type": "application/json", **said.headers}.items():
+                self.send_response_only(said.status)
+                usual = {"Content-Type": "application/json", "Date": self.date_time_string()}
+                for name, value in {**usual, **said.headers}.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", said.headers.get("Content-Length", str(len(body))))
                 self.end_headers()

@@ -34,7 +34,8 @@ class Daypass:
     """Runs `daypass` as a person would, in a process of its own; what it prints never holds the token."""
 
     def __init__(self, server: Server) -> None:
-        self.env = {"PATH": os.environ["PATH"], "DAYPASS_URL": server.url, "DAYPASS_TOKEN": TOKEN}
+        ours = {"DAYPASS_URL": server.url, "DAYPASS_TOKEN": TOKEN, "DAYPASS_CACHE": "off"}
+        self.env = {"PATH": os.environ["PATH"], **ours}
 
     def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Ran:
         kept = {name: value for name, value in {**self.env, **env}.items() if value}

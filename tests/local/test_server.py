@@ -67,15 +67,18 @@ def test_the_profile_makes_its_reader_the_brokers_role(aws, tmp_path, monkeypatc
     assert data.broker_profile.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_stage_has_an_emergency_queue_and_its_key(aws, tmp_path, monkeypatch):
-    for name in ("DAYPASS_EMERGENCY_QUEUE", "DAYPASS_EMERGENCY_KEY"):
+def test_the_stage_has_an_emergency_queue_and_its_key_and_a_sign_in(aws, tmp_path, monkeypatch):
+    for name in ("DAYPASS_EMERGENCY_QUEUE", "DAYPASS_EMERGENCY_KEY", "DAYPASS_SIGNIN"):
         monkeypatch.setenv(name, "unset")
     folder = Folder(tmp_path)
     server._furnish(Stage(folder, "http://127.0.0.1:8000", aws.url))
-    ours = {name: value for name, value in os.environ.items() if name.startswith("DAYPASS_EMERGENCY_")}
+    ours = {
+        name: value for name, value in os.environ.items() if name.startswith(("DAYPASS_EMERGENCY_", "DAYPASS_SIGNIN"))
+    }
     read = settings.read({**server.environment({}, folder), **ours})
     assert read.emergency_queue == f"{aws.url}/123456789012/daypass-emergencies.fifo"
     assert (read.emergency_key or "").startswith("arn:aws:kms:us-east-1:123456789012:key/")
+    assert read.signin == "http://127.0.0.1:8000/aws-console/federation"
 
 
 def test_without_a_checkout_it_says_so(tmp_path: Path):
