@@ -43,5 +43,10 @@ def post(event: DynamoDBEvent) -> dict[str, Any]:
     return outbox_wiring.post(event.to_dict()["Records"])
 
 
+@app.on_dynamodb_record(STREAM, batch_size=100, starting_position="TRIM_HORIZON")
+def copy(event: DynamoDBEvent) -> dict[str, Any]:
+    return outbox_wiring.copy(event.to_dict()["Records"])
+
+
 gc.freeze()
 gc.enable()

@@ -29,6 +29,7 @@ class Metric(StrEnum):
     EMERGENCY_SET_ASIDE = "EmergencySetAside"  # a message of the emergency queue that people have to look at
     REFUSALS = "Refusals"
     ANNOUNCEMENT_FAILED = "AnnouncementFailed"
+    LEDGER_FORGED = "LedgerForged"  # the copy of the ledger and its source say two things of one event
 
 
 _BY_THEMSELVES = {"sts-refused": Metric.STS_REFUSED, "review-overdue": Metric.REVIEW_OVERDUE}

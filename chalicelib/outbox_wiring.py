@@ -10,13 +10,15 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.log import log
+from chalicelib.metrics import Metric, count
 from chalicelib.wiring import bindings, catalogue, environment, now, secrets, table, world
 
 if TYPE_CHECKING:
     from chalicelib.aws.bus import DeadLetterQueue, EventBus, Topic
     from chalicelib.aws.messages import MessagesTable
+    from chalicelib.aws.safe import S3Safe
     from chalicelib.core.request import Request
-    from chalicelib.outbox.batch import Sink
+    from chalicelib.outbox.batch import Read, Sink
     from chalicelib.outbox.ports import Message
     from chalicelib.outbox.posting import Desk
     from chalicelib.slack.posting import Slack
@@ -47,6 +49,15 @@ def post(records: Records, slack: Slack | None = None) -> dict[str, Any]:
     return _handled("posted", records, {"slack": partial(posting.post, desk=_desk(told))} if told else {})
 
 
+def copy(records: Records) -> dict[str, Any]:
+    """Write what the stream's records tell of into the copy of the ledger. Returns what Lambda reads."""
+    from chalicelib.aws.stream import guarded
+    from chalicelib.outbox import copying
+
+    safe = _safe()
+    return _handled("copied", records, {"copy": partial(copying.copy, safe=safe)} if safe else {}, guarded)
+
+
 def remind() -> None:
     """One run of the reminders, told in one line."""
     from chalicelib.outbox import reminding
@@ -68,15 +79,18 @@ def web_slack() -> Slack | None:
     return WebApi(lambda: (kept.changed(arn) or kept.get(arn)).value, ours.slack_api)
 
 
-def _handled(done: str, records: Records, sinks: Mapping[str, Sink]) -> dict[str, Any]:
+def _handled(done: str, records: Records, sinks: Mapping[str, Sink], read: Read | None = None) -> dict[str, Any]:
     """One line in the log for a batch that told something, and one for each letter that was put aside."""
     from chalicelib.aws.stream import committed
     from chalicelib.outbox.batch import handle
+    from chalicelib.outbox.ports import Forged
 
     if not sinks:
         return {"batchItemFailures": []}
-    handled = handle(records, read=committed, sinks=sinks, dead=_dead_letters())
+    handled = handle(records, read=read or committed, sinks=sinks, dead=_dead_letters())
     for letter, error in handled.buried:
+        if isinstance(error, Forged):
+            count(Metric.LEDGER_FORGED)
         log.error("announcement_buried", extra=dict(letter), exc_info=error)
     if handled.announced or handled.failed:
         log.info(done, extra={"lines": handled.announced, "failed": handled.failed, "why": handled.why})
@@ -123,6 +137,14 @@ def _dead_letters() -> DeadLetterQueue | None:
 
     url = environment().dead_letters
     return DeadLetterQueue(table().session, environment().region, url) if url else None
+
+
+@cache
+def _safe() -> S3Safe | None:
+    from chalicelib.aws.safe import S3Safe
+
+    place = environment().ledger_copy
+    return S3Safe(table().session, environment().region, place) if place else None
 
 
 def _find(request_id: str) -> Request | None:

@@ -15,6 +15,9 @@ SECRET_ARN = re.compile(
     re.ASCII,
 )
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_PLACE = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]{1,500})?$"
+
 # No FIFO topic: it takes no e-mail addresses and wants a group for every message.
 _TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
 
@@ -52,6 +55,7 @@ class Settings(BaseModel):
     event_bus: the EventBridge bus (name or ARN) that hears every event. break_glass_topic: the ARN of the SNS topic
     that hears of emergencies. What is absent is not told.
     dead_letters: the URL of the SQS queue for what can never be told; without one it is left to Lambda to give it up.
+    ledger_copy: the bucket under Object Lock that every event is copied to, as `bucket` or `bucket/prefix`.
     slack_signing_secret, slack_bot_token: ARNs of secrets of AWS Secrets Manager or of parameters of SSM; both open the
     Slack door, without them it is shut. slack_api: the address of Slack's Web API.
     local: set by `daypass local` alone: lets the catalogue name loopback issuers; refused inside Lambda.
@@ -72,6 +76,7 @@ class Settings(BaseModel):
     event_bus: Annotated[str, Field(pattern=r"^[!-~]{1,1600}$")] | None = None
     break_glass_topic: Annotated[str, Field(pattern=_TOPIC)] | None = None
     dead_letters: Annotated[str, Field(pattern=r"^https?://[!-~]{1,1000}$")] | None = None
+    ledger_copy: Annotated[str, Field(pattern=_PLACE)] | None = None
     slack_signing_secret: SecretStr | None = None
     slack_bot_token: SecretStr | None = None
     slack_api: str = "https://slack.com/api/"

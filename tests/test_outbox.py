@@ -17,14 +17,18 @@ from chalice.app import DynamoDBEvent
 
 import app as deployed
 from chalicelib import outbox_wiring, wiring
+from chalicelib.aws.safe import Bucket
 from chalicelib.broker import deciding, emergency
 from chalicelib.broker.ports import World
+from chalicelib.core.ledger import EventType, beginning, next_event
 from chalicelib.core.request import Verdict
 from chalicelib.slack.posting import WebApi
 from daypass.local.embedded_aws import HUB_ACCOUNT, EmbeddedAws
 from daypass.local.example import REGION, root
+from tests.aws.test_safe import locked
 from tests.aws.test_stream import streamed
 from tests.hub import Hub
+from tests.outbox.newsroom import a_record
 from tests.people import CAROL, DAVE, FRANK
 from tests.slack.workspace import BOT_TOKEN, FakeSlack, Fault, Workspace, serving
 from tests.stage import EXAMPLE, an_ask
@@ -57,6 +61,7 @@ def outbox(
         "DAYPASS_EVENT_BUS": clients("events").create_event_bus(Name=name)["EventBusArn"],
         "DAYPASS_BREAK_GLASS_TOPIC": clients("sns").create_topic(Name=name)["TopicArn"],
         "DAYPASS_SLACK_BOT_TOKEN": secret,
+        "DAYPASS_LEDGER_COPY": f"{locked(clients('s3'))}/daypass",
         "DAYPASS_DEAD_LETTERS": clients("sqs").create_queue(QueueName=name)["QueueUrl"],
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": HUB_ACCOUNT,
@@ -141,6 +146,34 @@ def test_a_poisoned_record_is_buried_and_told(
     assert json.loads(letter["Body"])["keys"] == poisoned["dynamodb"]["Keys"]
 
 
+def _place(line: dict[str, Any]) -> tuple[str, int]:
+    return line["request_id"], line["seq"]
+
+
+def test_the_copy_of_a_real_stream_holds_every_event_once_as_it_was_first_told(
+    outbox: Hub, embedded_aws: EmbeddedAws, clients: Callable[[str], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    stories(outbox.world)
+    event = an_event(streamed(embedded_aws, outbox.table))
+    for _ in range(2):  # the second time changes nothing
+        assert deployed.copy(event, LAMBDA) == {"batchItemFailures": []}
+    bucket = str(wiring.environment().ledger_copy).partition("/")[0]
+    kept = Bucket(clients("s3"), bucket, "daypass")
+    copied = [json.loads(kept.get(each.name, each.version)) for each in kept.kept("events/") if not each.changes]
+    today = datetime.now(UTC).date()
+    told = outbox.table.day(today, after=None, limit=50).items
+    expected = [{**each.event.as_json(), "request_id": each.request_id} for each in told]
+    assert sorted(copied, key=_place) == sorted(expected, key=_place)
+    assert len(copied) == 5
+    first = next(r for r in event["Records"] if r["dynamodb"]["NewImage"]["kind"]["S"] == "event")
+    id = first["dynamodb"]["NewImage"]["request_id"]["S"]
+    forged = a_record(id, next_event(beginning(id), EventType.SUBMITTED, datetime.now(UTC), "eve", {}))
+    gone = {**first, "eventName": "REMOVE"}
+    assert deployed.copy({"Records": [forged, gone]}, LAMBDA) == {"batchItemFailures": []}
+    buried = [vars(line) for line in caplog.records if line.message == "announcement_buried"]
+    assert [line["error"] for line in buried] == ["Forged", "Forged"]
+
+
 def test_the_token_comes_from_the_secret_that_is_named(outbox: Hub) -> None:
     workspace = Workspace()
     slack = outbox_wiring.web_slack()
@@ -166,10 +199,10 @@ def test_given_the_secret_cannot_be_read_then_the_stream_waits_for_it(
 
 
 def test_where_nothing_is_named_nobody_is_told(outbox: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("EVENT_BUS", "BREAK_GLASS_TOPIC", "SLACK_BOT_TOKEN", "DEAD_LETTERS"):
+    for name in ("EVENT_BUS", "BREAK_GLASS_TOPIC", "SLACK_BOT_TOKEN", "LEDGER_COPY", "DEAD_LETTERS"):
         monkeypatch.delenv(f"DAYPASS_{name}")
     forget_what_was_made()
-    for handler in (deployed.announce, deployed.post):
+    for handler in (deployed.announce, deployed.post, deployed.copy):
         assert handler({"Records": [{"nothing": "of a record"}]}, LAMBDA) == {"batchItemFailures": []}
     deployed.remind(SCHEDULED, LAMBDA)
     assert wiring.world.cache_info().currsize == 0
@@ -188,8 +221,8 @@ def test_what_slack_will_not_tell_is_one_line(
     ]
 
 
-def test_both_read_the_same_stream_from_its_beginning() -> None:
+def test_all_read_the_same_stream_from_its_beginning() -> None:
     sources: dict[str, Any] = {each.name: each for each in deployed.app.event_sources if hasattr(each, "stream_arn")}
-    assert set(sources) == {"announce", "post"}
+    assert set(sources) == {"announce", "post", "copy"}
     assert {each.starting_position for each in sources.values()} == {"TRIM_HORIZON"}
     assert len({each.stream_arn for each in sources.values()}) == 1

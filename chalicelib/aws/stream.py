@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.aws.items import EventItem, request_key
-from chalicelib.outbox.ports import Committed, Unreadable
+from chalicelib.outbox.ports import Committed, Forged, Unreadable
 
 
 def committed(record: Mapping[str, Any]) -> Committed | None:
@@ -26,5 +26,24 @@ def committed(record: Mapping[str, Any]) -> Committed | None:
     except Exception as error:  # whatever it is: the record cannot be read, now or later
         raise Unreadable(f"{type(error).__name__} in a record of the stream") from error
     if not intact:
-        raise Unreadable("an event whose hash or key is not its own")
+        raise Forged("an event whose hash or key is not its own")
     return line
+
+
+def guarded(record: Mapping[str, Any]) -> Committed | None:
+    """As `committed`. Raises Forged also where an event was changed or deleted, but by its own time to live.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html.
+    """
+    line = committed(record)
+    sort = record["dynamodb"].get("Keys", {}).get("sk", {}).get("S", "")
+    if sort.startswith("event#") and record["eventName"] != "INSERT" and not _expired(record):
+        raise Forged(f"{record['eventName']} of an event")
+    return line
+
+
+def _expired(record: Mapping[str, Any]) -> bool:
+    identity = record.get("userIdentity") or {}
+    told = {name.lower(): value for name, value in identity.items()}  # GetRecords and Lambda write them differently
+    by_dynamodb = told.get("type") == "Service" and told.get("principalid") == "dynamodb.amazonaws.com"
+    return record["eventName"] == "REMOVE" and by_dynamodb

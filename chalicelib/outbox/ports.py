@@ -28,6 +28,10 @@ class Unreadable(Exception):
     """A record of the stream that is not what Daypass writes: no repetition makes it better."""
 
 
+class Forged(Unreadable):
+    """What claims to be an event and is none of Daypass's, or what was done to one: events are only ever added."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One event for the bus. detail: JSON. at: the event's own time."""
@@ -106,6 +110,13 @@ class Messages(Protocol):
 
     def put(self, message: Message) -> Message:
         """Store it over the revision that it carries, and return it with its new one. Raises Stale."""
+
+
+class Safe(Protocol):
+    """Where what is kept is neither changed nor deleted. Raises Unavailable where it does not answer."""
+
+    def keep(self, name: str, text: bytes) -> bool:
+        """Whether the text is there under this name now; False where another one is, which then stays."""
 
 
 class DeadLetters(Protocol):

@@ -67,3 +67,16 @@ class FakeDeadLetters:
         if self.down:
             raise Unavailable("The fake was told not to answer.")
         self.letters.append(letter)
+
+
+@dataclass
+class FakeSafe:
+    """`outbox.ports.Safe`."""
+
+    texts: dict[str, bytes] = field(default_factory=dict)
+    down: bool = False
+
+    def keep(self, name: str, text: bytes) -> bool:
+        if self.down:
+            raise Unavailable("The fake was told not to answer.")
+        return self.texts.setdefault(name, text) == text
