@@ -7,7 +7,7 @@ gc.disable()
 
 from typing import Any
 
-from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, Rate
+from chalice.app import Chalice, CloudWatchEvent, Cron, DynamoDBEvent, Rate
 
 from chalicelib import outbox_wiring, wiring
 from chalicelib.web.gate import Door
@@ -31,6 +31,11 @@ def sweep(event: CloudWatchEvent) -> None:
 @app.schedule(Rate(5, unit=Rate.MINUTES), description="Reminds in Slack of what waits for long")
 def remind(event: CloudWatchEvent) -> None:
     outbox_wiring.remind()
+
+
+@app.schedule(Cron(17, 1, "*", "*", "?", "*"), description="Signs what the ledger's copy holds of the day before")
+def digest(event: CloudWatchEvent) -> None:
+    outbox_wiring.digest()
 
 
 @app.on_dynamodb_record(STREAM, batch_size=100, starting_position="TRIM_HORIZON")

@@ -30,6 +30,7 @@ class Metric(StrEnum):
     REFUSALS = "Refusals"
     ANNOUNCEMENT_FAILED = "AnnouncementFailed"
     LEDGER_FORGED = "LedgerForged"  # the copy of the ledger and its source say two things of one event
+    LEDGER_DIGESTED = "LedgerDigested"  # a day by itself; an alarm wants one a day
 
 
 _BY_THEMSELVES = {"sts-refused": Metric.STS_REFUSED, "review-overdue": Metric.REVIEW_OVERDUE}

@@ -5,7 +5,8 @@ What it needs is imported where it runs: a request's path never pays for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from chalicelib.aws.bus import DeadLetterQueue, EventBus, Topic
     from chalicelib.aws.messages import MessagesTable
     from chalicelib.aws.safe import S3Safe
+    from chalicelib.core.ledger import Recorded
     from chalicelib.core.request import Request
     from chalicelib.outbox.batch import Read, Sink
     from chalicelib.outbox.ports import Message
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from chalicelib.slack.posting import Slack
 
 Records = Sequence[Mapping[str, Any]]
+
+_PAGE = 200
+_NAMED = 20
 
 
 def announce(records: Records) -> dict[str, Any]:
@@ -56,6 +61,37 @@ def copy(records: Records) -> dict[str, Any]:
 
     safe = _safe()
     return _handled("copied", records, {"copy": partial(copying.copy, safe=safe)} if safe else {}, guarded)
+
+
+def digest() -> None:
+    """Sign what the copy of the ledger holds of every day that is over, told in one line."""
+    from chalicelib.outbox import digesting
+
+    safe, key = _safe(), environment().digest_key
+    if safe is None or key is None:
+        return
+    from chalicelib.aws.signing import DigestKey
+
+    run = digesting.digest(safe, DigestKey(table().session, key), _day_of_the_table, now)
+    for _ in run.made:
+        count(Metric.LEDGER_DIGESTED)
+    told = {"made": [day.isoformat() for day in run.made], "finished": run.finished}
+    if run.changed or run.unlike:
+        count(Metric.LEDGER_FORGED)
+        found = {"changed": sorted(run.changed)[:_NAMED], "unlike": run.unlike[:_NAMED]}
+        log.error("ledger_differs", extra={**told, **found, "count": len(run.changed) + len(run.unlike)})
+    else:
+        log.info("ledger_digested", extra=told)
+
+
+def _day_of_the_table(day: date) -> Iterator[Recorded]:
+    after: str | None = None
+    while True:
+        page = table().day(day, after=after, limit=_PAGE)
+        yield from page.items
+        after = page.next
+        if after is None:
+            return
 
 
 def remind() -> None:

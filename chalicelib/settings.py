@@ -18,6 +18,8 @@ SECRET_ARN = re.compile(
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _PLACE = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]{1,500})?$"
 
+_KEY = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]{1,250}$"
+
 # No FIFO topic: it takes no e-mail addresses and wants a group for every message.
 _TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
 
@@ -56,6 +58,7 @@ class Settings(BaseModel):
     that hears of emergencies. What is absent is not told.
     dead_letters: the URL of the SQS queue for what can never be told; without one it is left to Lambda to give it up.
     ledger_copy: the bucket under Object Lock that every event is copied to, as `bucket` or `bucket/prefix`.
+    digest_key: the ARN of the KMS key that signs what the copy holds of each day; without one there are no digests.
     slack_signing_secret, slack_bot_token: ARNs of secrets of AWS Secrets Manager or of parameters of SSM; both open the
     Slack door, without them it is shut. slack_api: the address of Slack's Web API.
     local: set by `daypass local` alone: lets the catalogue name loopback issuers; refused inside Lambda.
@@ -77,6 +80,7 @@ class Settings(BaseModel):
     break_glass_topic: Annotated[str, Field(pattern=_TOPIC)] | None = None
     dead_letters: Annotated[str, Field(pattern=r"^https?://[!-~]{1,1000}$")] | None = None
     ledger_copy: Annotated[str, Field(pattern=_PLACE)] | None = None
+    digest_key: Annotated[str, Field(pattern=_KEY)] | None = None
     slack_signing_secret: SecretStr | None = None
     slack_bot_token: SecretStr | None = None
     slack_api: str = "https://slack.com/api/"
@@ -92,6 +96,12 @@ class Settings(BaseModel):
     def _queue_has_its_key(self) -> Settings:
         if (self.emergency_queue is None) != (self.emergency_key is None):
             raise ValueError(f"{PREFIX}EMERGENCY_QUEUE and {PREFIX}EMERGENCY_KEY belong together: set both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _digests_are_of_a_copy(self) -> Settings:
+        if self.digest_key and not self.ledger_copy:
+            raise ValueError(f"{PREFIX}DIGEST_KEY signs what {PREFIX}LEDGER_COPY holds: set both, or only that one")
         return self
 
     @model_validator(mode="after")

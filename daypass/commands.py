@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib import import_module
@@ -18,6 +17,7 @@ import typer
 from typer.exceptions import TyperException
 
 from daypass import showing
+from daypass.connecting import connect as _client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 DONE, ERROR, DENIED, NOT_ELIGIBLE, INTERRUPTED = 0, 1, 2, 3, 130
 _EXIT: Final = {"not-eligible": NOT_ELIGIBLE}
-_TOKEN_SECONDS: Final = 120
 # Bare digits are seconds only where they stand alone: 1h30 could mean anything.
 _DURATION = re.compile(r"(?:([0-9]{1,3})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s)?|([0-9]{1,7})", re.ASCII)
 _PROCESS: Final = ("Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId")
@@ -422,39 +421,6 @@ def run(arguments: Sequence[str]) -> int:
             raise
         # Not its text: a library may have put a header into it.
         return _said(f"A mistake in daypass itself ({type(bug).__name__}): DAYPASS_DEBUG=1 shows where.", ERROR)
-
-
-def _client() -> Client:
-    from daypass.client import Client
-
-    return Client(os.environ.get("DAYPASS_URL") or "http://127.0.0.1:8000", _token())
-
-
-def _token() -> str:
-    if token := os.environ.get("DAYPASS_TOKEN", "").strip():
-        return token
-    command = os.environ.get("DAYPASS_TOKEN_COMMAND", "").strip()
-    if not command:
-        raise _Stop(
-            "No token: set DAYPASS_TOKEN, or DAYPASS_TOKEN_COMMAND to what prints one "
-            "(with `daypass local`: DAYPASS_TOKEN_COMMAND='daypass token alice')."
-        )
-    try:
-        words = shlex.split(command)
-        # What it has to say goes to the terminal; its answer is the token, and goes nowhere else.
-        done = subprocess.run(words, stdout=subprocess.PIPE, timeout=_TOKEN_SECONDS, check=False)
-    except (ValueError, IndexError):
-        raise _Stop("DAYPASS_TOKEN_COMMAND is not a command line: a quotation mark is missing.") from None
-    except OSError as error:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND does not run: {words[0]}: {error.strerror}.") from None
-    except subprocess.TimeoutExpired:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) took longer than {_TOKEN_SECONDS} s.") from None
-    if done.returncode:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) failed with exit code {done.returncode}.")
-    token = done.stdout.decode(errors="replace").strip()
-    if not token:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) printed nothing.")
-    return token
 
 
 def _lent(client: Client, what: str) -> Json:

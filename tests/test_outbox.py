@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +14,17 @@ from typing import Any
 import boto3
 import pytest
 from chalice.app import DynamoDBEvent
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 import app as deployed
 from chalicelib import outbox_wiring, wiring
 from chalicelib.aws.safe import Bucket
+from chalicelib.aws.signing import DigestKey
 from chalicelib.broker import deciding, emergency
 from chalicelib.broker.ports import World
+from chalicelib.core import digest as digests
 from chalicelib.core.ledger import EventType, beginning, next_event
 from chalicelib.core.request import Verdict
 from chalicelib.slack.posting import WebApi
@@ -159,7 +164,7 @@ def test_the_copy_of_a_real_stream_holds_every_event_once_as_it_was_first_told(
         assert deployed.copy(event, LAMBDA) == {"batchItemFailures": []}
     bucket = str(wiring.environment().ledger_copy).partition("/")[0]
     kept = Bucket(clients("s3"), bucket, "daypass")
-    copied = [json.loads(kept.get(each.name, each.version)) for each in kept.kept("events/") if not each.changes]
+    copied = [json.loads(kept.get(each.name, each.version)) for each in kept.stored("events/") if not each.changes]
     today = datetime.now(UTC).date()
     told = outbox.table.day(today, after=None, limit=50).items
     expected = [{**each.event.as_json(), "request_id": each.request_id} for each in told]
@@ -172,6 +177,29 @@ def test_the_copy_of_a_real_stream_holds_every_event_once_as_it_was_first_told(
     assert deployed.copy({"Records": [forged, gone]}, LAMBDA) == {"batchItemFailures": []}
     buried = [vars(line) for line in caplog.records if line.message == "announcement_buried"]
     assert [line["error"] for line in buried] == ["Forged", "Forged"]
+
+
+def test_the_digests_of_a_real_bucket_are_signed_by_a_real_key_and_found_to_hold(
+    outbox: Hub, embedded_aws: EmbeddedAws, clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kms = clients("kms")
+    key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    monkeypatch.setenv("DAYPASS_DIGEST_KEY", key)
+    forget_what_was_made()
+    public: Any = load_der_public_key(kms.get_public_key(KeyId=key)["PublicKey"])
+    today = datetime.now(UTC)
+    safe = outbox_wiring._safe()
+    assert safe is not None
+    root = digests.Digest(today.date() - timedelta(days=2), None, {})
+    signature = DigestKey(wiring.table().session, key).sign(root.text.encode())
+    safe.add(digests.name(root.day), digests.Signed(root, signature).document)
+    deployed.digest(SCHEDULED, LAMBDA)
+    [first, second] = [digests.read(safe.first(each)) for each in safe.stored("digests/")]
+    assert second.digest == root.followed({second.digest.day.isoformat(): digests.Book().statement("")})
+    for each in (first, second):
+        public.verify(each.signature, each.digest.text.encode(), ECDSA(SHA256()))
+    deployed.digest(SCHEDULED, LAMBDA)
+    assert len(safe.stored("digests/")) == 2
 
 
 def test_the_token_comes_from_the_secret_that_is_named(outbox: Hub) -> None:
@@ -205,6 +233,7 @@ def test_where_nothing_is_named_nobody_is_told(outbox: Hub, monkeypatch: pytest.
     for handler in (deployed.announce, deployed.post, deployed.copy):
         assert handler({"Records": [{"nothing": "of a record"}]}, LAMBDA) == {"batchItemFailures": []}
     deployed.remind(SCHEDULED, LAMBDA)
+    deployed.digest(SCHEDULED, LAMBDA)
     assert wiring.world.cache_info().currsize == 0
 
 

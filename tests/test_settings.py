@@ -164,3 +164,19 @@ def test_the_bot_token_goes_nowhere_in_the_clear() -> None:
     with pytest.raises(Misconfigured, match=r"SLACK_API.*https"):
         settings.read({**COMPLETE, **SLACK, "DAYPASS_SLACK_API": "http://slack.com/api/"})
     assert settings.read({**COMPLETE, **SLACK, "DAYPASS_SLACK_API": "https://slack-gov.com/api/"}).slack_door
+
+
+def test_digests_are_of_a_copy() -> None:
+    copy = {"DAYPASS_LEDGER_COPY": "ledger-of-daypass/prod"}
+    key = {"DAYPASS_DIGEST_KEY": "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"}
+    read = settings.read({**COMPLETE, **copy, **key})
+    assert (read.ledger_copy, read.digest_key) == (copy["DAYPASS_LEDGER_COPY"], key["DAYPASS_DIGEST_KEY"])
+    assert settings.read({**COMPLETE, **copy}).digest_key is None
+    with pytest.raises(Misconfigured, match=r"DAYPASS_DIGEST_KEY signs what DAYPASS_LEDGER_COPY holds"):
+        settings.read({**COMPLETE, **key})
+
+
+@pytest.mark.parametrize("place", ["s3://bucket", "Bucket", "a", "bucket/", "bucket/a b", "bucket//x y"])
+def test_a_copy_is_named_by_its_bucket_and_a_prefix(place: str) -> None:
+    with pytest.raises(Misconfigured, match="DAYPASS_LEDGER_COPY"):
+        settings.read({**COMPLETE, "DAYPASS_LEDGER_COPY": place})

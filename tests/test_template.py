@@ -21,6 +21,7 @@ from chalice.package import PackageOptions, ResourceBuilder, SAMTemplateGenerato
 from chalice.policy import AppPolicyGenerator
 from chalice.utils import OSUtils
 
+from chalicelib.outbox import digesting
 from chalicelib.outbox.posting import LEASE, WITHIN
 from tests.outbox.newsroom import Newsroom
 from tests.people import CAROL
@@ -174,6 +175,21 @@ def test_what_copies_can_write_to_the_copy_and_touch_no_table(stage: str) -> Non
     assert not {action for action in allowed if action.startswith(("sts:", "iam:", "s3:Delete", "s3:Bypass"))}
     assert {action for action in allowed if action.startswith("dynamodb:")} == {
         "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_digests_can_sign_and_write_digests_and_nothing_else(stage: str) -> None:
+    whole = template(stage)["Resources"]
+    added = whole["DigestPolicy"]["Properties"]
+    assert added["Roles"] == [{"Ref": "DigestRole"}]
+    assert set(actions(added)) == {
+        "dynamodb:Query", "kms:Sign", "kms:Verify", "s3:GetObjectVersion", "s3:ListBucketVersions", "s3:PutObject",
+    }  # fmt: skip
+    assert whole["Digest"]["Properties"]["Timeout"] > digesting.WITHIN.total_seconds()
+    variables = set(whole["Digest"]["Properties"]["Environment"]["Variables"])
+    assert variables == {
+        "DAYPASS_TABLE", "DAYPASS_CATALOGUE", "DAYPASS_HUB_ACCOUNT", "DAYPASS_LEDGER_COPY", "DAYPASS_DIGEST_KEY",
     }  # fmt: skip
 
 

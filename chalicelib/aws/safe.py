@@ -8,7 +8,6 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
@@ -17,19 +16,11 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from chalicelib.aws.clients import patient_client, unavailable_where_refused
+from chalicelib.outbox.ports import Stored
 
 if TYPE_CHECKING:
     from botocore.session import Session
     from mypy_boto3_s3.client import S3Client
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A name in the bucket. version: the id of its oldest version. changes: what was done to the name since."""
-
-    name: str
-    version: str
-    changes: int
 
 
 class Bucket:
@@ -66,7 +57,7 @@ class Bucket:
         answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name, **which)
         return answer["Body"].read()
 
-    def kept(self, folder: str) -> Iterator[Kept]:
+    def stored(self, folder: str) -> Iterator[Stored]:
         """Every name that begins so, in their order, also those that a delete marker hides."""
         pages = self._client.get_paginator("list_object_versions")
         found = self._versions(pages.paginate(Bucket=self._bucket, Prefix=self._prefix + folder))
@@ -74,7 +65,7 @@ class Bucket:
             told = [version for _, version in several]
             oldest = next((version for version in reversed(told) if version is not None), None)
             if oldest is not None:
-                yield Kept(key.removeprefix(self._prefix), oldest, len(told) - 1)
+                yield Stored(key.removeprefix(self._prefix), oldest, len(told) - 1)
 
     def _versions(self, pages: Any) -> Iterator[tuple[str, str | None]]:
         """Keys with the ids of their versions, newest first; None for a delete marker.
@@ -89,7 +80,7 @@ class Bucket:
 
 
 class S3Safe:
-    """`outbox.ports.Safe`, and what the digests need of it, on S3. place: `bucket` or `bucket/prefix`."""
+    """`outbox.ports.Safe` and `Vault` on S3. place: `bucket` or `bucket/prefix`."""
 
     def __init__(self, session: Session, region: str, place: str) -> None:
         self._session, self._region, self._place = session, region, place
@@ -102,3 +93,15 @@ class S3Safe:
     def keep(self, name: str, text: bytes) -> bool:
         with unavailable_where_refused("S3"):
             return self._bucket.put(name, text) or self._bucket.get(name) == text
+
+    def add(self, name: str, text: bytes) -> bool:
+        with unavailable_where_refused("S3"):
+            return self._bucket.put(name, text)
+
+    def stored(self, prefix: str) -> list[Stored]:
+        with unavailable_where_refused("S3"):
+            return list(self._bucket.stored(prefix))
+
+    def first(self, stored: Stored) -> bytes:
+        with unavailable_where_refused("S3"):
+            return self._bucket.get(stored.name, stored.version)

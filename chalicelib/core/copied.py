@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from chalicelib.core.ledger import Event, Recorded, canonical
 
 EVENTS = "events/"
@@ -24,6 +26,21 @@ def name(chain: str, event: Event) -> str:
 def text(recorded: Recorded) -> bytes:
     """The event with its `request_id`, as an export has it, in the form of RFC 8785: the same bytes every time."""
     return canonical({**recorded.event.as_json(), "request_id": recorded.request_id}).encode()
+
+
+def read(name_of_it: str, content: bytes) -> Recorded:
+    """The event that is kept under this name. Raises ValueError where it is none, or none that belongs there."""
+    try:
+        line = json.loads(content)
+        chain = line.pop("request_id")
+        event = Event(**line)
+        recorded = Recorded(chain, event)
+        genuine = event.hash == event.computed_hash() and text(recorded) == content
+        if genuine and name(chain, event) == name_of_it:
+            return recorded
+    except (KeyError, TypeError, AttributeError, RecursionError) as wrong:
+        raise ValueError("no event") from wrong
+    raise ValueError("not the event that belongs there")
 
 
 def _escaped(chain: str) -> str:

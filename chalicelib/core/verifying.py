@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from chalicelib.core.digest import Book
 from chalicelib.core.ledger import Event, beginning
 from chalicelib.core.times import stamp
 
@@ -34,10 +35,14 @@ class _Link(NamedTuple):
 
 
 class Chains:
-    """The chains of an export, in whatever order its lines come. Holds some 350 bytes for each event."""
+    """The chains of an export, in whatever order its lines come. Holds some 350 bytes for each event.
 
-    def __init__(self) -> None:
+    book: where the events are put down by their days, too.
+    """
+
+    def __init__(self, book: Book | None = None) -> None:
         self.events = 0
+        self._book = book
         self.days: tuple[str, str] | None = None
         self._links: defaultdict[str, list[_Link]] = defaultdict(list)
         self._unlike: list[Break] = []
@@ -60,6 +65,8 @@ class Chains:
             self._unlike.append(Break(request_id, seq, "was changed: its hash is not the one of what it says"))
         self._links[request_id].append(_Link(seq, event.prev_hash, event.hash))
         day = event.at[:10]
+        if self._book is not None:
+            self._book.take(day, request_id, seq, event.hash)
         self.days = (min(day, self.days[0]), max(day, self.days[1])) if self.days else (day, day)
 
     def breaks(self) -> list[Break]:

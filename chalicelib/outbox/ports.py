@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -117,6 +117,37 @@ class Safe(Protocol):
 
     def keep(self, name: str, text: bytes) -> bool:
         """Whether the text is there under this name now; False where another one is, which then stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A name in a vault. version: which of its versions is the first. changes: what was done to the name since."""
+
+    name: str
+    version: str
+    changes: int
+
+
+class Vault(Protocol):
+    """A safe, as those know it who look after it. Raises Unavailable where it does not answer."""
+
+    def add(self, name: str, text: bytes) -> bool:
+        """Whether it was written; False where something is there already, which stays."""
+
+    def stored(self, prefix: str) -> Iterable[Stored]:
+        """Every name that begins so, in their order, also those that somebody has hidden since."""
+
+    def first(self, stored: Stored) -> bytes:
+        """What was written under the name first, whatever was done to it since."""
+
+
+class SigningKey(Protocol):
+    """Signs by ECDSA on P-256 with SHA-256, signatures in DER. Raises Unavailable where it does not answer."""
+
+    def sign(self, text: bytes) -> bytes: ...
+
+    def signed(self, text: bytes, signature: bytes) -> bool:
+        """Whether it is this key's signature of that text."""
 
 
 class DeadLetters(Protocol):

@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
-from chalicelib.aws.safe import Bucket, Kept, S3Safe
+from chalicelib.aws.safe import Bucket, S3Safe
 from chalicelib.core.refusals import Unavailable
-from chalicelib.outbox.ports import Safe
+from chalicelib.outbox.ports import Safe, Stored
 from daypass.local.embedded_aws import HUB_ACCOUNT, EmbeddedAws
 from daypass.local.example import REGION
 from tests.local.accounts import as_root
@@ -91,7 +91,7 @@ def test_what_was_written_first_is_found_whatever_was_done_to_its_name_since(s3:
     s3.put_object(Bucket=bucket, Key="daypass/events/b", Body=b"forged again")
     s3.delete_object(Bucket=bucket, Key="daypass/events/c")
     s3.put_object(Bucket=bucket, Key="elsewhere/events/d", Body=b"not of this copy")
-    found = list(kept.kept("events/"))
+    found = list(kept.stored("events/"))
     assert [(each.name, each.changes) for each in found] == [("events/a", 0), ("events/b", 2), ("events/c", 1)]
     assert [kept.get(each.name, each.version) for each in found] == [
         b"first events/a", b"first events/b", b"first events/c",
@@ -119,14 +119,14 @@ def test_a_name_whose_versions_are_on_two_pages_is_one_name() -> None:
         {"Versions": [_version("events/b", "b1"), _version("events/d", "d1")]},
     )
     s3.pages = (s3.pages[0], {**s3.pages[1], "DeleteMarkers": s3.pages[1]["DeleteMarkers"][:1]}, s3.pages[2])
-    assert list(Bucket(s3, "bucket").kept("events/")) == [
-        Kept("events/a", "a1", 0), Kept("events/b", "b1", 2), Kept("events/d", "d1", 0),
+    assert list(Bucket(s3, "bucket").stored("events/")) == [
+        Stored("events/a", "a1", 0), Stored("events/b", "b1", 2), Stored("events/d", "d1", 0),
     ]  # fmt: skip
 
 
 def test_a_name_that_only_a_delete_marker_bears_holds_nothing() -> None:
     s3: Any = Pages({"DeleteMarkers": [_version("events/a", "a1")]})
-    assert list(Bucket(s3, "bucket").kept("")) == []
+    assert list(Bucket(s3, "bucket").stored("")) == []
 
 
 def _version(key: str, version: str) -> dict[str, str]:
@@ -136,7 +136,7 @@ def _version(key: str, version: str) -> dict[str, str]:
 def test_without_prefix_names_begin_at_the_bucket(s3: Any, bucket: str) -> None:
     Bucket(s3, bucket).put("events/a", b"a")
     assert s3.get_object(Bucket=bucket, Key="events/a")["Body"].read() == b"a"
-    assert [each.name for each in Bucket(s3, bucket).kept("")] == ["events/a"]
+    assert [each.name for each in Bucket(s3, bucket).stored("")] == ["events/a"]
 
 
 def test_given_no_such_bucket_then_it_waits_for_one(session: Session) -> None:
