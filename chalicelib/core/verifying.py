@@ -98,7 +98,7 @@ class Chains:
 
     def _is_of_these_days(self, request_id: str) -> bool:
         """Whether the request was made when the file had begun, so that its first event must be in it."""
-        made = _made_at(request_id)
+        made = made_at(request_id)
         return made is None or (self.days is not None and stamp(made - _AT_MIDNIGHT) >= self.days[0])
 
 
@@ -109,7 +109,7 @@ def _holds(event: Event) -> bool:
         return False  # it holds what no history can
 
 
-def _made_at(request_id: str) -> datetime | None:
+def made_at(request_id: str) -> datetime | None:
     """When the id was made; None for what is no ULID. Source: https://github.com/ulid/spec."""
     milliseconds = 0
     for character in request_id[:_ULID_TIME]:

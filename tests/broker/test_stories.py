@@ -25,8 +25,10 @@ from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.life import MOVES, OPEN, State, Status, Window
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import Refusal
+from chalicelib.core.replaying import SESSIONS_SHOWN, unexplained
 from chalicelib.core.request import Covers, Request, ScopeChoice, Verdict
 from chalicelib.core.times import read_stamp
+from chalicelib.web.views import RequestView
 from tests.builders import HOUR
 from tests.fakes import Effect
 from tests.people import PEOPLE, now_in
@@ -224,6 +226,15 @@ class Stories(RuleBasedStateMachine):
             allowed = {(before, after) for (before, _), after in MOVES.items()}
             # Two moves may happen between two looks: asked and lent in one call, used and shut again.
             assert all(step in allowed or self.in_two(step, allowed) for step in steps)
+
+    @invariant()
+    def every_request_says_what_its_history_explains_and_nothing_else(self) -> None:
+        for request in self.everything():
+            sessions = self.stage.sessions(request.id)[-SESSIONS_SHOWN:]
+            view = RequestView.of(request, self.stage.now, sessions)
+            shown = view.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            history = [event.as_json() for event in self.stage.history(request.id)]
+            assert unexplained(shown, history) == []
 
     @staticmethod
     def in_two(step: tuple[Status, Status], allowed: set[tuple[Status, Status]]) -> bool:
