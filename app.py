@@ -28,6 +28,11 @@ def sweep(event: CloudWatchEvent) -> None:
     wiring.sweep()
 
 
+@app.schedule(Rate(1, unit=Rate.HOURS), description="Lets go what has been over for as long as it is kept")
+def forget(event: CloudWatchEvent) -> None:
+    wiring.forget()
+
+
 @app.schedule(Rate(5, unit=Rate.MINUTES), description="Reminds in Slack of what waits for long")
 def remind(event: CloudWatchEvent) -> None:
     outbox_wiring.remind()

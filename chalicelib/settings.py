@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from chalicelib.core.forgetting import LEAST
+from chalicelib.core.times import read_length
 
 PREFIX = "DAYPASS_"
 SECRET_ARN = re.compile(
@@ -22,6 +26,10 @@ _KEY = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]{1,2
 
 # No FIFO topic: it takes no e-mail addresses and wants a group for every message.
 _TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
+
+
+def _length(text: object) -> timedelta:
+    return read_length(str(text))
 
 
 class Misconfigured(Exception):
@@ -59,6 +67,7 @@ class Settings(BaseModel):
     dead_letters: the URL of the SQS queue for what can never be told; without one it is left to Lambda to give it up.
     ledger_copy: the bucket under Object Lock that every event is copied to, as `bucket` or `bucket/prefix`.
     digest_key: the ARN of the KMS key that signs what the copy holds of each day; without one there are no digests.
+    retain: for how long a request is kept after it is over, as in `400d`; without one for ever.
     slack_signing_secret, slack_bot_token: ARNs of secrets of AWS Secrets Manager or of parameters of SSM; both open the
     Slack door, without them it is shut. slack_api: the address of Slack's Web API.
     local: set by `daypass local` alone: lets the catalogue name loopback issuers; refused inside Lambda.
@@ -81,6 +90,7 @@ class Settings(BaseModel):
     dead_letters: Annotated[str, Field(pattern=r"^https?://[!-~]{1,1000}$")] | None = None
     ledger_copy: Annotated[str, Field(pattern=_PLACE)] | None = None
     digest_key: Annotated[str, Field(pattern=_KEY)] | None = None
+    retain: Annotated[timedelta, BeforeValidator(_length), Field(ge=LEAST)] | None = None
     slack_signing_secret: SecretStr | None = None
     slack_bot_token: SecretStr | None = None
     slack_api: str = "https://slack.com/api/"

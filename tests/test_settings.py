@@ -1,6 +1,7 @@
 """The environment: typed, complete, and never local inside Lambda."""
 
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,11 @@ def test_digests_are_of_a_copy() -> None:
 def test_a_copy_is_named_by_its_bucket_and_a_prefix(place: str) -> None:
     with pytest.raises(Misconfigured, match="DAYPASS_LEDGER_COPY"):
         settings.read({**COMPLETE, "DAYPASS_LEDGER_COPY": place})
+
+
+def test_what_is_over_is_kept_for_ever_or_for_at_least_a_quarter() -> None:
+    assert settings.read(COMPLETE).retain is None
+    assert settings.read({**COMPLETE, "DAYPASS_RETAIN": "400d"}).retain == timedelta(days=400)
+    for wrong in ("89d", "400", "for ever", ""):
+        with pytest.raises(Misconfigured, match="DAYPASS_RETAIN"):
+            settings.read({**COMPLETE, "DAYPASS_RETAIN": wrong})

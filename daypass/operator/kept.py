@@ -18,6 +18,7 @@ from chalicelib.aws.safe import Bucket
 from chalicelib.core import copied
 from chalicelib.core.comparing import Digests, read_digests
 from chalicelib.core.digest import FOLDER, Book, Signed
+from chalicelib.core.ledger import Recorded
 from chalicelib.core.verifying import Break
 
 _S3 = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<prefix>.*))?")
@@ -79,8 +80,8 @@ def digests(where: Place, key: EllipticCurvePublicKey) -> Digests:
     return told
 
 
-def copy(where: Place, folders: Iterable[str]) -> Copy:
-    """The events of the copy under these names, each as it was first written."""
+def copy(where: Place, folders: Iterable[str], take: Callable[[Recorded], None]) -> Copy:
+    """The events of the copy under these names, each as it was first written. take: is given each of them."""
     kept = Copy()
     for folder in folders:
         found = list(where(folder))
@@ -92,6 +93,7 @@ def copy(where: Place, folders: Iterable[str]) -> Copy:
                 except ValueError:
                     kept.broken.append(_broken(each.name, "does not hold what Daypass writes there"))
                     continue
+                take(recorded)
                 kept.events += 1
                 event = recorded.event
                 kept.book.take(event.at[:10], recorded.request_id, event.seq, event.hash)

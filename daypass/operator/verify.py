@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.core import copied
 from chalicelib.core.comparing import Digests, against_copy, against_digests, untold
 from chalicelib.core.digest import Book, days_after
+from chalicelib.core.ledger import Recorded
 from chalicelib.core.replaying import unexplained
 from chalicelib.core.verifying import Break, Chains, made_at
 from daypass.connecting import connect
@@ -72,7 +73,8 @@ def verify(
 ) -> None:
     """Check every chain of a ledger; with digests, a copy or a request also that it is all there and nothing else.
 
-    A file needs neither AWS nor a running Daypass. Exits with 5 where anything does not hold.
+    A file needs neither AWS nor a running Daypass. A --copy alone is verified itself. Exits with 5 where anything does
+    not hold.
     """
     try:
         told = _told(ledger, request_id, day, digests, key, copy, _day("--from", first), _day("--to", last))
@@ -99,8 +101,9 @@ def _told(
     first: date | None,
     last: date | None,
 ) -> dict[str, Any]:
-    if sum(each is not None for each in (file, request_id, day)) != 1:
-        raise _Unusable("name one of FILE, --request and --day")
+    sources = sum(each is not None for each in (file, request_id, day))
+    if sources > 1 or not (sources or copy):
+        raise _Unusable("name one of FILE, --request and --day, or a --copy alone")
     if (digests is None) != (key is None):
         raise _Unusable("--digests and --key belong together: a digest without its key proves nothing")
     signed = kept.digests(kept.place(digests), _key(key)) if digests and key else None
@@ -112,10 +115,17 @@ def _told(
     elif day is not None:
         ours.first = ours.last = _day("--day", day)
         _take(connect().day(day), chains)
-    else:
-        unlike += _request(str(request_id), ours, chains)
-    copied_too = kept.copy(kept.place(copy), _folders(ours, chains)) if copy else None
+    elif request_id is not None:
+        unlike += _request(request_id, ours, chains)
+    copied_too = None
+    if copy is not None:
+        also = _nothing if sources else lambda one: chains.take({**one.event.as_json(), "request_id": one.request_id})
+        copied_too = kept.copy(kept.place(copy), _folders(ours, chains), also)
     return _summed_up(ours, chains, unlike, signed, copied_too)
+
+
+def _nothing(recorded: Recorded) -> None:
+    """The ledger is of somewhere else."""
 
 
 def _summed_up(

@@ -183,6 +183,14 @@ def test_a_file_of_some_days_is_held_against_these_days(file: Path, archive: Arc
     assert verify(file, *archive.options, "--from", "2026-11-23", "--to", "2026-11-23").code == DONE
 
 
+def test_a_copy_alone_is_verified_itself(archive: Archive) -> None:
+    ran = verify(*archive.options)
+    assert (ran.code, ran.err) == (DONE, "")
+    assert "10 events of 2 requests, 2026-11-23 to 2026-11-25: all hold.\n" in ran.out
+    next((archive.root / "events").rglob("0000000003.json")).unlink()
+    assert verify(*archive.options).code == BROKEN
+
+
 def test_a_copy_or_digest_that_was_forged_is_named(file: Path, archive: Archive) -> None:
     write(file, long_story())
     event = next((archive.root / "events").rglob("*.json"))
@@ -209,8 +217,8 @@ def test_another_key_is_not_believed(file: Path, archive: Archive, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "name one of FILE, --request and --day"),
-        (("FILE", "--day", "2026-11-23"), "name one of FILE, --request and --day"),
+        ((), "name one of FILE, --request and --day, or a --copy alone"),
+        (("FILE", "--day", "2026-11-23"), "name one of FILE, --request and --day, or a --copy alone"),
         (("FILE", "--digests", "ROOT"), "--digests and --key belong together"),
         (("FILE", "--digests", "ROOT", "--key", "FILE"), "is no public key on P-256 in PEM"),
         (("FILE", "--digests", "nowhere", "--key", "PEM"), "nowhere cannot be read: it is no folder"),

@@ -41,7 +41,7 @@ def test_a_copy_that_was_written_over_or_hidden_tells_what_was_first_there(s3: A
         s3.put_object(Bucket=bucket, Key=f"daypass/{names[chain]}", Body=copied.text(recorded(chain)))
     s3.put_object(Bucket=bucket, Key=f"daypass/{names['A']}", Body=b"forged")
     s3.delete_object(Bucket=bucket, Key=f"daypass/{names['B']}")
-    copy = kept.copy(kept.place(f"s3://{bucket}/daypass"), [copied.EVENTS])
+    copy = kept.copy(kept.place(f"s3://{bucket}/daypass"), [copied.EVENTS], print)
     assert copy.events == 3
     assert {chain for chain, _ in copy.book.of(NOW.date().isoformat())} == set("ABC")
     assert [(each.request_id, each.seq) for each in copy.broken] == [("A", 1), ("B", 1)]
@@ -51,9 +51,9 @@ def test_some_days_of_a_copy_are_read_alone(s3: Any) -> None:
     bucket = locked(s3)
     s3.put_object(Bucket=bucket, Key=copied.name("A", recorded("A").event), Body=copied.text(recorded("A")))
     where = kept.place(f"s3://{bucket}")
-    assert kept.copy(where, [copied.folder(NOW.date().isoformat(), "A")]).events == 1
-    assert kept.copy(where, [copied.folder(NOW.date().isoformat(), "B")]).events == 0
-    assert kept.copy(where, [copied.folder(date(2026, 1, 1).isoformat())]).events == 0
+    assert kept.copy(where, [copied.folder(NOW.date().isoformat(), "A")], print).events == 1
+    assert kept.copy(where, [copied.folder(NOW.date().isoformat(), "B")], print).events == 0
+    assert kept.copy(where, [copied.folder(date(2026, 1, 1).isoformat())], print).events == 0
 
 
 @pytest.mark.parametrize("key", [generate_private_key(SECP384R1()), generate_rsa(65537, 2048)])
