@@ -196,6 +196,7 @@ class RequestItem(Item):
     lent_until = UnicodeAttribute(null=True)
     announced = UnicodeAttribute(null=True)
     revocation = Text(null=True)
+    erased_at = UnicodeAttribute(null=True)
     version = NumberAttribute()
     head_hash = UnicodeAttribute()
 

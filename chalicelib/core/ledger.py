@@ -27,6 +27,7 @@ class EventType(StrEnum):
     REVOKED = "request.revoked"
     ESCALATED = "request.escalated"
     EXTENDED = "request.extended"
+    ERASED = "texts.erased"
     EXPIRED = "request.expired"
     ENDED = "request.ended"
     SESSION_ISSUING = "session.issuing"

@@ -12,7 +12,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chalicelib.broker import asking, binding, deciding, emergency, ending, extending, lending, revoking, seeing
+from chalicelib.broker import (
+    asking,
+    binding,
+    deciding,
+    emergency,
+    ending,
+    erasing,
+    extending,
+    lending,
+    revoking,
+    seeing,
+)
 from chalicelib.broker.asking import IdempotencyKey
 from chalicelib.broker.ports import World
 from chalicelib.core.catalogue import Catalogue
@@ -32,6 +43,7 @@ from chalicelib.core.refusals import (
     NotCancellable,
     NotEligible,
     NotFound,
+    NotOver,
     NotPending,
     NotYours,
     PassAsksForPass,
@@ -237,6 +249,10 @@ def revoke(call: Call) -> Answer:
     return Answer(200, _shown(call, request))
 
 
+def erase(call: Call) -> Answer:
+    return Answer(200, _shown(call, erasing.erase(call.world, call.principal, call.id)))
+
+
 def lend(call: Call) -> Answer:
     return Answer(200, views.CredentialsView.of(lending.lend(call.world, call.principal, call.id)))
 
@@ -376,6 +392,15 @@ ENDPOINTS = (
         body=bodies.RevokeBody,
         answers={200: (views.RequestView,)},
         refuses=(NotFound, MayNotApprove, NotActive, ChangedMeanwhile),
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests/{id}/erase",
+        summary="Erase what people wrote, once it is over",
+        view=erase,
+        body=bodies.NothingBody,
+        answers={200: (views.RequestView,)},
+        refuses=(NotFound, NotEligible, NotOver, ChangedMeanwhile),
     ),
     Endpoint(
         method="POST",

@@ -376,6 +376,7 @@ class RequestSummary(Out):
     review: ReviewView | None = None
     extends: str | None = Field(default=None, description="The request that it goes on from.")
     extended_by: str | None = Field(default=None, description="The newest request that goes on from it.")
+    erased_at: Instant | None = Field(default=None, description="When reason and comments were erased.")
     catalogue_digest: str
     version: int
 
@@ -423,6 +424,7 @@ def _summary(request: Request, now: datetime) -> dict[str, Any]:
         "review": ReviewView.of(request.review) if request.review else None,
         "extends": request.link.base if request.link else None,
         "extended_by": request.extended_by,
+        "erased_at": request.erased_at,
     }
     return {
         "id": request.id,
