@@ -7,7 +7,7 @@ gc.disable()
 
 from typing import Any
 
-from chalice.app import Chalice, CloudWatchEvent, DynamoDBEvent, Rate
+from chalice.app import Chalice, CloudWatchEvent, Cron, DynamoDBEvent, Rate
 
 from chalicelib import outbox_wiring, trail_wiring, wiring
 from chalicelib.web.gate import Door
@@ -28,9 +28,19 @@ def sweep(event: CloudWatchEvent) -> None:
     wiring.sweep()
 
 
+@app.schedule(Rate(1, unit=Rate.HOURS), description="Lets go what has been over for as long as it is kept")
+def forget(event: CloudWatchEvent) -> None:
+    wiring.forget()
+
+
 @app.schedule(Rate(5, unit=Rate.MINUTES), description="Reminds in Slack of what waits for long")
 def remind(event: CloudWatchEvent) -> None:
     outbox_wiring.remind()
+
+
+@app.schedule(Cron(17, 1, "*", "*", "?", "*"), description="Signs what the ledger's copy holds of the day before")
+def digest(event: CloudWatchEvent) -> None:
+    outbox_wiring.digest()
 
 
 @app.on_dynamodb_record(STREAM, batch_size=100, starting_position="TRIM_HORIZON")
@@ -52,6 +62,11 @@ def take_trail_files(event: Any, context: Any) -> dict[str, Any]:
 @app.schedule(Rate(5, unit=Rate.MINUTES), description="Tells what CloudTrail and the record do not have in common")
 def balance(event: CloudWatchEvent) -> None:
     trail_wiring.balance()
+
+
+@app.on_dynamodb_record(STREAM, batch_size=100, starting_position="TRIM_HORIZON")
+def copy(event: DynamoDBEvent) -> dict[str, Any]:
+    return outbox_wiring.copy(event.to_dict()["Records"])
 
 
 gc.freeze()

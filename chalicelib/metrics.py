@@ -32,6 +32,8 @@ class Metric(StrEnum):
     SESSION_UNSEEN = "SessionUnseen"  # CloudTrail does not tell of a session that was lent
     TRAIL_FILE_SET_ASIDE = "TrailFileSetAside"
     ANNOUNCEMENT_FAILED = "AnnouncementFailed"
+    LEDGER_FORGED = "LedgerForged"  # the copy of the ledger and its source say two things of one event
+    LEDGER_DIGESTED = "LedgerDigested"  # a day by itself; an alarm wants one a day
 
 
 _BY_THEMSELVES = {"sts-refused": Metric.STS_REFUSED, "review-overdue": Metric.REVIEW_OVERDUE}

@@ -5,24 +5,31 @@ What it needs is imported where it runs: a request's path never pays for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import date
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.log import log
+from chalicelib.metrics import Metric, count
 from chalicelib.wiring import bindings, catalogue, environment, now, secrets, table, trail, world
 
 if TYPE_CHECKING:
     from chalicelib.aws.bus import DeadLetterQueue, EventBus, Topic
     from chalicelib.aws.messages import MessagesTable
+    from chalicelib.aws.safe import S3Safe
+    from chalicelib.core.ledger import Recorded
     from chalicelib.core.request import Request
-    from chalicelib.outbox.batch import Sink
+    from chalicelib.outbox.batch import Read, Sink
     from chalicelib.outbox.ports import Message
     from chalicelib.outbox.posting import Desk
     from chalicelib.slack.posting import Slack
 
 Records = Sequence[Mapping[str, Any]]
+
+_PAGE = 200
+_NAMED = 20
 
 
 def announce(records: Records) -> dict[str, Any]:
@@ -48,6 +55,46 @@ def post(records: Records, slack: Slack | None = None) -> dict[str, Any]:
     return _handled("posted", records, {"slack": partial(posting.post, desk=_desk(told))} if told else {})
 
 
+def copy(records: Records) -> dict[str, Any]:
+    """Write what the stream's records tell of into the copy of the ledger. Returns what Lambda reads."""
+    from chalicelib.aws.stream import guarded
+    from chalicelib.outbox import copying
+
+    safe = _safe()
+    return _handled("copied", records, {"copy": partial(copying.copy, safe=safe)} if safe else {}, guarded)
+
+
+def digest() -> None:
+    """Sign what the copy of the ledger holds of every day that is over, told in one line."""
+    from chalicelib.outbox import digesting
+
+    safe, key = _safe(), environment().digest_key
+    if safe is None or key is None:
+        return
+    from chalicelib.aws.signing import DigestKey
+
+    run = digesting.digest(safe, DigestKey(table().session, key), _day_of_the_table, now)
+    for _ in run.made:
+        count(Metric.LEDGER_DIGESTED)
+    told = {"made": [day.isoformat() for day in run.made], "finished": run.finished}
+    if run.changed or run.unlike:
+        count(Metric.LEDGER_FORGED)
+        found = {"changed": sorted(run.changed)[:_NAMED], "unlike": run.unlike[:_NAMED]}
+        log.error("ledger_differs", extra={**told, **found, "count": len(run.changed) + len(run.unlike)})
+    else:
+        log.info("ledger_digested", extra=told)
+
+
+def _day_of_the_table(day: date) -> Iterator[Recorded]:
+    after: str | None = None
+    while True:
+        page = table().day(day, after=after, limit=_PAGE)
+        yield from page.items
+        after = page.next
+        if after is None:
+            return
+
+
 def remind(slack: Slack | None = None) -> None:
     """One run of the reminders, told in one line. slack: instead of the one that the settings name."""
     from chalicelib.outbox import reminding
@@ -68,15 +115,18 @@ def web_slack() -> Slack | None:
     return WebApi(lambda: (kept.changed(arn) or kept.get(arn)).value, ours.slack_api)
 
 
-def _handled(done: str, records: Records, sinks: Mapping[str, Sink]) -> dict[str, Any]:
+def _handled(done: str, records: Records, sinks: Mapping[str, Sink], read: Read | None = None) -> dict[str, Any]:
     """One line in the log for a batch that told something, and one for each letter that was put aside."""
     from chalicelib.aws.stream import committed
     from chalicelib.outbox.batch import handle
+    from chalicelib.outbox.ports import Forged
 
     if not sinks:
         return {"batchItemFailures": []}
-    handled = handle(records, read=committed, sinks=sinks, dead=_dead_letters())
+    handled = handle(records, read=read or committed, sinks=sinks, dead=_dead_letters())
     for letter, error in handled.buried:
+        if isinstance(error, Forged):
+            count(Metric.LEDGER_FORGED)
         log.error("announcement_buried", extra=dict(letter), exc_info=error)
     if handled.announced or handled.failed:
         log.info(done, extra={"lines": handled.announced, "failed": handled.failed, "why": handled.why})
@@ -130,6 +180,14 @@ def _dead_letters() -> DeadLetterQueue | None:
 
     url = environment().dead_letters
     return DeadLetterQueue(table().session, environment().region, url) if url else None
+
+
+@cache
+def _safe() -> S3Safe | None:
+    from chalicelib.aws.safe import S3Safe
+
+    place = environment().ledger_copy
+    return S3Safe(table().session, environment().region, place) if place else None
 
 
 def _find(request_id: str) -> Request | None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from chalicelib.core.forgetting import LEAST
+from chalicelib.core.times import read_length
 
 PREFIX = "DAYPASS_"
 SECRET_ARN = re.compile(
@@ -15,8 +19,17 @@ SECRET_ARN = re.compile(
     re.ASCII,
 )
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_PLACE = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]{1,500})?$"
+
+_KEY = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]{1,250}$"
+
 # No FIFO topic: it takes no e-mail addresses and wants a group for every message.
 _TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
+
+
+def _length(text: object) -> timedelta:
+    return read_length(str(text))
 
 
 class Misconfigured(Exception):
@@ -53,6 +66,9 @@ class Settings(BaseModel):
     that hears of emergencies. What is absent is not told.
     dead_letters: the URL of the SQS queue for what can never be told; without one it is left to Lambda to give it up.
     trail: set where CloudTrail's log files are noted: only then is a session missed that they do not tell of.
+    ledger_copy: the bucket under Object Lock that every event is copied to, as `bucket` or `bucket/prefix`.
+    digest_key: the ARN of the KMS key that signs what the copy holds of each day; without one there are no digests.
+    retain: for how long a request is kept after it is over, as in `400d`; without one for ever.
     slack_signing_secret, slack_bot_token: ARNs of secrets of AWS Secrets Manager or of parameters of SSM; both open the
     Slack door, without them it is shut. slack_api: the address of Slack's Web API.
     signin: where sessions become links into the AWS console, instead of at the partition's own sign-in.
@@ -75,6 +91,9 @@ class Settings(BaseModel):
     break_glass_topic: Annotated[str, Field(pattern=_TOPIC)] | None = None
     dead_letters: Annotated[str, Field(pattern=r"^https?://[!-~]{1,1000}$")] | None = None
     trail: bool = False
+    ledger_copy: Annotated[str, Field(pattern=_PLACE)] | None = None
+    digest_key: Annotated[str, Field(pattern=_KEY)] | None = None
+    retain: Annotated[timedelta, BeforeValidator(_length), Field(ge=LEAST)] | None = None
     slack_signing_secret: SecretStr | None = None
     slack_bot_token: SecretStr | None = None
     slack_api: str = "https://slack.com/api/"
@@ -91,6 +110,12 @@ class Settings(BaseModel):
     def _queue_has_its_key(self) -> Settings:
         if (self.emergency_queue is None) != (self.emergency_key is None):
             raise ValueError(f"{PREFIX}EMERGENCY_QUEUE and {PREFIX}EMERGENCY_KEY belong together: set both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _digests_are_of_a_copy(self) -> Settings:
+        if self.digest_key and not self.ledger_copy:
+            raise ValueError(f"{PREFIX}DIGEST_KEY signs what {PREFIX}LEDGER_COPY holds: set both, or only that one")
         return self
 
     @model_validator(mode="after")

@@ -216,6 +216,20 @@ def sweep() -> None:
     log.info("swept", extra={**counts, "finished": swept.finished})
 
 
+def forget() -> None:
+    """Let go what has been over for longer than the settings say, told in one line."""
+    from chalicelib.aws.past import PastTable
+    from chalicelib.broker import forgetting
+
+    retain = environment().retain
+    if retain is None:
+        return
+    run = forgetting.forget(PastTable(table()), now, retain=retain)
+    for request_id, error in run.failures.items():
+        log.error("forgetting_failed", extra={"id": request_id}, exc_info=error)
+    log.info("forgotten", extra={"requests": len(run.requests), "failed": len(run.failures)})
+
+
 def _drain() -> None:
     """Empty the emergency queue, each message told in a line. Where it or the table is out, the next run goes on."""
     from chalicelib.broker import draining

@@ -212,6 +212,10 @@ class Client:
         """Take somebody's access away. What became of the live sessions is the answer's `revocation`."""
         return self._call("POST", _path(request_id, "revoke"), body={"comment": comment})
 
+    def erase(self, request_id: str) -> Json:
+        """Take out what people wrote, for good: for auditors, once the request is over."""
+        return self._call("POST", _path(request_id, "erase"), body={}, repeatable=True)
+
     def credentials(self, request_id: str) -> Json:
         """A new session of a request, in the form that `credential_process` reads, and whose it is."""
         return self._call("POST", _path(request_id, "credentials"), body={}, repeatable=True)

@@ -209,6 +209,13 @@ def revoke(
     _tell(client.revoke(client.find(request_id), " ".join(comment)), as_json)
 
 
+@app.command()
+def erase(request_id: Id, as_json: AsJson = False) -> None:
+    """Erase what people wrote in a request that is over: reason and comments. For auditors, and for good."""
+    client = _client()
+    _tell(client.erase(client.find(request_id)), as_json)
+
+
 @app.command("list")
 def listed(
     mine: Annotated[bool, typer.Option("--mine", help="What you asked for.")] = False,
@@ -235,6 +242,9 @@ def export(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Written whole or not at all; else to standard output.")
     ] = None,
+    form: Annotated[
+        Literal["daypass", "ocsf"], typer.Option("--format", help="ocsf: OCSF 1.5.0, for a SIEM; not for verify.")
+    ] = "daypass",
 ) -> None:
     """Write everybody's events of some days as JSON lines, for auditors: `daypass verify` reads them."""
     from daypass.exporting import whole_file
@@ -244,10 +254,10 @@ def export(
         raise _Stop(f"--to {last} comes before --from {first}.")
     client = _client()
     if output is None:
-        return _exported(client, begins, ends, sys.stdout)
+        return _exported(client, begins, ends, sys.stdout, form)
     try:
         with whole_file(output) as file:
-            _exported(client, begins, ends, file)
+            _exported(client, begins, ends, file, form)
     except OSError as error:
         raise _Stop(f"{output} cannot be written: {error.strerror}.") from None
 
@@ -665,8 +675,9 @@ def _day(option: str, text: str) -> date:
         raise _Stop(f"{option} {showing.plain(text)} is no day: write one as in 2026-11-23.") from None
 
 
-def _exported(client: Client, first: date, last: date, to: TextIO) -> None:
+def _exported(client: Client, first: date, last: date, to: TextIO, form: str) -> None:
     """Progress goes to a terminal only, what came of it to standard error."""
+    from daypass import ocsf
     from daypass.exporting import export
 
     shown = sys.stderr.isatty()
@@ -675,7 +686,7 @@ def _exported(client: Client, first: date, last: date, to: TextIO) -> None:
         if shown:
             sys.stderr.write(f"\r{day}: {count:,} events")
 
-    count = export(client, first, last, to, progress)
+    count = export(client, first, last, to, progress, ocsf.event if form == "ocsf" else lambda event: event)
     if shown:
         sys.stderr.write("\r\x1b[K")
     _note(f"{count:,} event{'' if count == 1 else 's'}, {first} to {last}.")

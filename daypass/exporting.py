@@ -6,16 +6,18 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from daypass.client import Client
 
 _EVERY = 1000
+
+Form = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 Progress = Callable[[str, int], object]
 """Told of the day that is read and how many events there are by now."""
@@ -28,15 +30,18 @@ def read_day(text: str) -> date:
     return date.fromisoformat(text)
 
 
-def export(client: Client, first: date, last: date, to: TextIO, progress: Progress) -> int:
-    """Write all events from `first` to the end of `last`, oldest first; tells how many. Raises DaypassError."""
+def export(client: Client, first: date, last: date, to: TextIO, progress: Progress, form: Form) -> int:
+    """Write all events from `first` to the end of `last`, oldest first; tells how many.
+
+    form: what is written of each. Raises DaypassError, and what `form` raises.
+    """
     count = 0
     for number in range((last - first).days + 1):
         day = (first + timedelta(days=number)).isoformat()
         progress(day, count)
         for event in client.day(day):
             # ASCII: it reads the same whatever the locale takes a file for.
-            to.write(json.dumps(event, separators=(",", ":")) + "\n")
+            to.write(json.dumps(form(event), separators=(",", ":")) + "\n")
             count += 1
             if count % _EVERY == 0:
                 progress(day, count)

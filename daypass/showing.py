@@ -174,6 +174,7 @@ def request(item: Json, paint: Paint = colourless) -> str:
         ("until", plain(item.get("ends_at"))),
         ("goes on from", plain(item.get("extends"))),
         ("extended by", plain(item.get("extended_by"))),
+        ("texts erased", plain(item.get("erased_at"))),
     ]
     about += [("approved by", _approval(approval)) for approval in item.get("approvals", [])]
     if state in ("denied", "cancelled", "revoked"):  # else the last approval says it

@@ -240,6 +240,7 @@ _requests = st.builds(
     charged=_tuples(texts),
     lent_until=st.none() | instants,
     announced=st.none() | instants,
+    erased_at=st.none() | instants,
     revocation=st.none() | revocations,
     version=st.integers(1, 10**9),
     head_hash=texts,

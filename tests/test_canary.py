@@ -34,6 +34,7 @@ from chalicelib.identity import bearer
 from chalicelib.identity.keys import Keys
 from chalicelib.log import log
 from chalicelib.outbox.announcing import announce
+from chalicelib.outbox.copying import copy
 from chalicelib.outbox.posting import Desk, post
 from chalicelib.telling import ToldTable
 from chalicelib.web.gate import Gate
@@ -49,7 +50,7 @@ from tests.aws.test_stream import streamed
 from tests.hub import Hub
 from tests.identity.tokens import Idp
 from tests.oidc import TrustedRole, stub_sts
-from tests.outbox.fakes import FakeBus
+from tests.outbox.fakes import FakeBus, FakeSafe
 from tests.people import ALICE, FRANK
 from tests.signin import stub_sign_in
 from tests.slack.team import Workspace as Team
@@ -136,7 +137,10 @@ def announced(hub: Hub, aws: EmbeddedAws) -> dict[str, str]:
     committed_lines = [line for record in streamed(aws, hub.table) if (line := committed(record))]
     assert announce(committed_lines, bus=bus, find=hub.table.get, now=now()).done == len(committed_lines) > 0
     assert post(committed_lines, desk).done == len(committed_lines)
+    safe = FakeSafe()
+    assert copy(committed_lines, safe=safe).done == len(committed_lines)
     return {
+        "the copy": b"\n".join(safe.texts.values()).decode(),
         "the bus": "\n".join(entry.detail for entry in bus.taken),
         "Slack": json.dumps([[said.text, said.blocks] for said in workspace.said]),
     }

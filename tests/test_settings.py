@@ -1,6 +1,7 @@
 """The environment: typed, complete, and never local inside Lambda."""
 
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,27 @@ def test_sign_in_may_be_elsewhere_and_only_a_local_one_hears_keys_in_the_clear()
     assert settings.read({**clear, "DAYPASS_LOCAL": "true"}).signin
     with pytest.raises(Misconfigured, match="SIGNIN"):
         settings.read({**COMPLETE, "DAYPASS_SIGNIN": "ftp://signin.example/"})
+
+
+def test_digests_are_of_a_copy() -> None:
+    copy = {"DAYPASS_LEDGER_COPY": "ledger-of-daypass/prod"}
+    key = {"DAYPASS_DIGEST_KEY": "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"}
+    read = settings.read({**COMPLETE, **copy, **key})
+    assert (read.ledger_copy, read.digest_key) == (copy["DAYPASS_LEDGER_COPY"], key["DAYPASS_DIGEST_KEY"])
+    assert settings.read({**COMPLETE, **copy}).digest_key is None
+    with pytest.raises(Misconfigured, match=r"DAYPASS_DIGEST_KEY signs what DAYPASS_LEDGER_COPY holds"):
+        settings.read({**COMPLETE, **key})
+
+
+@pytest.mark.parametrize("place", ["s3://bucket", "Bucket", "a", "bucket/", "bucket/a b", "bucket//x y"])
+def test_a_copy_is_named_by_its_bucket_and_a_prefix(place: str) -> None:
+    with pytest.raises(Misconfigured, match="DAYPASS_LEDGER_COPY"):
+        settings.read({**COMPLETE, "DAYPASS_LEDGER_COPY": place})
+
+
+def test_what_is_over_is_kept_for_ever_or_for_at_least_a_quarter() -> None:
+    assert settings.read(COMPLETE).retain is None
+    assert settings.read({**COMPLETE, "DAYPASS_RETAIN": "400d"}).retain == timedelta(days=400)
+    for wrong in ("89d", "400", "for ever", ""):
+        with pytest.raises(Misconfigured, match="DAYPASS_RETAIN"):
+            settings.read({**COMPLETE, "DAYPASS_RETAIN": wrong})

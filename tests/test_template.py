@@ -21,6 +21,7 @@ from chalice.package import PackageOptions, ResourceBuilder, SAMTemplateGenerato
 from chalice.policy import AppPolicyGenerator
 from chalice.utils import OSUtils
 
+from chalicelib.outbox import digesting
 from chalicelib.outbox.posting import LEASE, WITHIN
 from tests.outbox.newsroom import Newsroom
 from tests.people import CAROL
@@ -28,7 +29,11 @@ from tests.people import CAROL
 ROOT = Path(__file__).resolve().parents[1]
 OUTBOX = json.loads((ROOT / "infra" / "outbox.json").read_text("utf-8"))
 STAGES = ("dev", "prod")
-READERS = {"Announce": "AnnounceDynamodbEventSource", "Post": "PostDynamodbEventSource"}
+READERS = {
+    "Announce": "AnnounceDynamodbEventSource", "Copy": "CopyDynamodbEventSource", "Post": "PostDynamodbEventSource",
+}  # fmt: skip
+LONGEST = {"Announce": 6, "Post": 6, "Copy": 24}
+"""Hours: the copy goes on trying for as long as the stream keeps its records."""
 
 
 class Unzipped:
@@ -92,7 +97,7 @@ def test_the_stream_is_read_from_its_beginning_for_a_bounded_time_and_then_put_a
     assert properties["StartingPosition"] == "TRIM_HORIZON"
     assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert properties["BisectBatchOnFunctionError"] is True
-    assert properties["MaximumRecordAgeInSeconds"] == 6 * 3600
+    assert properties["MaximumRecordAgeInSeconds"] == LONGEST[reader] * 3600
     assert properties["MaximumRetryAttempts"] == 10_000
     assert properties["DestinationConfig"]["OnFailure"] == {
         "Type": "SQS",
@@ -111,10 +116,21 @@ def test_the_app_and_the_template_agree_on_the_size_of_a_batch() -> None:
 def matches(pattern: Any, value: Any) -> bool:
     if isinstance(pattern, dict):
         return isinstance(value, dict) and all(matches(each, value.get(name)) for name, each in pattern.items())
-    return value in pattern
+    return any(value.startswith(each["prefix"]) if isinstance(each, dict) else value == each for each in pattern)
 
 
-@pytest.mark.parametrize("reader", READERS)
+def test_the_copy_is_woken_for_whatever_happens_to_an_event() -> None:
+    [chosen] = source("prod", "Copy")["Properties"]["FilterCriteria"]["Filters"]
+    pattern = json.loads(chosen["Pattern"])
+    room = Newsroom()
+    room.stage.asked(CAROL)
+    [record] = room.stream()
+    assert all(matches(pattern, {**record, "eventName": name}) for name in ("INSERT", "MODIFY", "REMOVE"))
+    record["dynamodb"]["Keys"]["sk"] = {"S": "request"}
+    assert not matches(pattern, record)
+
+
+@pytest.mark.parametrize("reader", ["Announce", "Post"])
 def test_lambda_is_woken_for_new_events_only(reader: str) -> None:
     [chosen] = source("prod", reader)["Properties"]["FilterCriteria"]["Filters"]
     pattern = json.loads(chosen["Pattern"])
@@ -150,6 +166,33 @@ def test_what_announces_can_neither_lend_nor_revoke(stage: str, function: str) -
     assert {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"} <= allowed
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_copies_can_write_to_the_copy_and_touch_no_table(stage: str) -> None:
+    whole = template(stage)["Resources"]
+    own, added = whole["CopyRole"]["Properties"]["Policies"], whole["CopyPolicy"]["Properties"]
+    allowed = set(actions([own, added]))
+    assert {"s3:PutObject", "s3:GetObject"} <= allowed
+    assert not {action for action in allowed if action.startswith(("sts:", "iam:", "s3:Delete", "s3:Bypass"))}
+    assert {action for action in allowed if action.startswith("dynamodb:")} == {
+        "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_digests_can_sign_and_write_digests_and_nothing_else(stage: str) -> None:
+    whole = template(stage)["Resources"]
+    added = whole["DigestPolicy"]["Properties"]
+    assert added["Roles"] == [{"Ref": "DigestRole"}]
+    assert set(actions(added)) == {
+        "dynamodb:Query", "kms:Sign", "kms:Verify", "s3:GetObjectVersion", "s3:ListBucketVersions", "s3:PutObject",
+    }  # fmt: skip
+    assert whole["Digest"]["Properties"]["Timeout"] > digesting.WITHIN.total_seconds()
+    variables = set(whole["Digest"]["Properties"]["Environment"]["Variables"])
+    assert variables == {
+        "DAYPASS_TABLE", "DAYPASS_CATALOGUE", "DAYPASS_HUB_ACCOUNT", "DAYPASS_LEDGER_COPY", "DAYPASS_DIGEST_KEY",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("function", ["Post", "Remind"])
 def test_what_tells_slack_may_read_the_token_wherever_it_is_kept(function: str) -> None:
     added = template("prod")["Resources"][f"{function}Policy"]
@@ -168,13 +211,14 @@ def actions(part: Any) -> Iterator[str]:
                 yield from actions(value)
 
 
-@pytest.mark.parametrize("function", ["Announce", "Post", "Remind"])
+@pytest.mark.parametrize("function", ["Announce", "Copy", "Post", "Remind"])
 def test_what_announces_has_time_and_the_settings_it_reads(function: str) -> None:
     properties = template("prod")["Resources"][function]["Properties"]
     assert WITHIN.total_seconds() < properties["Timeout"] < LEASE.total_seconds()
     wanted = {
         "Announce": {"DAYPASS_EVENT_BUS", "DAYPASS_BREAK_GLASS_TOPIC", "DAYPASS_DEAD_LETTERS"},
         "Post": {"DAYPASS_SLACK_BOT_TOKEN", "DAYPASS_DEAD_LETTERS", "DAYPASS_TRAIL"},
+        "Copy": {"DAYPASS_LEDGER_COPY", "DAYPASS_DEAD_LETTERS"},
         "Remind": {"DAYPASS_SLACK_BOT_TOKEN"},
     }
     variables = set(properties["Environment"]["Variables"])

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import botocore.session
 import pytest
 from chalice.app import Chalice
+from ulid import ULID
 
 import app as deployed
 from chalicelib import outbox_wiring, trail_wiring, wiring
@@ -28,7 +29,7 @@ from chalicelib.telling import ToldTable
 from chalicelib.web.routes import mount_raw
 from daypass.local.embedded_aws import EmbeddedAws
 from daypass.local.example import Emergencies, root
-from tests.builders import HOUR, SECOND, a_submission
+from tests.builders import HOUR, SECOND, a_request, a_submission
 from tests.slack.fake_slack import BOT_TOKEN, SIGNING_SECRET, TEAM, FakeSlack, serving
 from tests.stage import EXAMPLE
 from tests.watching import counted
@@ -168,6 +169,35 @@ def test_the_sweeper_tells_each_run_in_one_line(
     told = vars(line)
     assert (told["expired"], told["ended"], told["failed"], told["finished"]) == (1, 0, 0, True)
     assert [event.type for event in table.events(change.after.id, after=1, limit=9).items] == ["request.expired"]
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(("retain", "let_go"), [("90d", 1), ("91d", 0), (None, None)])
+def test_what_is_over_is_let_go_where_the_settings_say_for_how_long_it_is_kept(
+    table: Table,
+    embedded_aws: EmbeddedAws,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    retain: str | None,
+    let_go: int | None,
+) -> None:
+    monkeypatch.setenv("DAYPASS_TABLE", table._name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", embedded_aws.url)
+    if retain:
+        monkeypatch.setenv("DAYPASS_RETAIN", retain)
+    made = datetime.now(UTC).replace(microsecond=0) - timedelta(days=90, hours=12)
+    request = a_request(id=str(ULID.from_datetime(made)), status=Status.DENIED, created_at=made, answer_by=made + HOUR)
+    table.submit(a_submission(request), claim=None, max_open=1, now=made)
+    with caplog.at_level(logging.INFO, logger="daypass"):
+        deployed.forget(SCHEDULED, SimpleNamespace(aws_request_id="lambda-1"))
+    told = [vars(record)["requests"] for record in caplog.records if record.message == "forgotten"]
+    assert told == ([] if let_go is None else [let_go])
+    [item] = table.client.query(
+        TableName=table._name,
+        KeyConditionExpression="pk = :pk AND sk = :sk",
+        ExpressionAttributeValues={":pk": {"S": f"request#{request.id}"}, ":sk": {"S": "request"}},
+    )["Items"]
+    assert ("until" in item) == bool(let_go)
 
 
 @pytest.mark.usefixtures("environment")

@@ -163,12 +163,16 @@ class Item(Model):
 
 
 class RequestItem(Item):
-    """A request: its fields under their own names, and what the indexes sort it by."""
+    """A request: its fields under their own names, and what the indexes sort it by.
+
+    until: from when on DynamoDB may delete it, once it was let go; all else of its partition bears the same.
+    """
 
     kind = UnicodeAttribute(default_for_new="request")
     requester_id = UnicodeAttribute()
     shard = UnicodeAttribute()
     due = UnicodeAttribute(null=True)
+    until = TTLAttribute(null=True)
 
     id = UnicodeAttribute()
     status = UnicodeAttribute()
@@ -207,6 +211,7 @@ class RequestItem(Item):
     lent_until = UnicodeAttribute(null=True)
     announced = UnicodeAttribute(null=True)
     revocation = Text(null=True)
+    erased_at = UnicodeAttribute(null=True)
     version = NumberAttribute()
     head_hash = UnicodeAttribute()
 

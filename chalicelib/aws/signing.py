@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from chalicelib.aws.clients import answered, kms_client
+from chalicelib.aws.clients import answered, kms_client, patient_client, unavailable_where_refused
 from chalicelib.broker.ports import NothingLent
 from chalicelib.core.refusals import Refusal, StsRefused
 
@@ -93,3 +94,44 @@ def _no(error: ClientError, key_arn: str) -> Refusal | NothingLent:
         return NothingLent(f"AWS KMS did not sign ({code}): nothing was lent; try again.", code, calls)
     advice = _CHECK.get(code, "Ask the people who run Daypass.")
     return StsRefused(f"AWS KMS did not sign with {key_arn}: {code}. {advice}", code, calls)
+
+
+class DigestKey:
+    """The key that signs the ledger's digests and nothing else. arn: of a KMS key with KeySpec ECC_NIST_P256.
+
+    Sources: https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html and API_Verify.html.
+    """
+
+    _ALGORITHM = "ECDSA_SHA_256"
+
+    def __init__(self, session: Session, arn: str) -> None:
+        self._session, self._arn = session, arn
+
+    @cached_property
+    def _client(self) -> Any:
+        return patient_client(self._session, "kms", self._arn.split(":")[3])
+
+    def sign(self, text: bytes) -> bytes:
+        """DER. Raises Unavailable."""
+        with unavailable_where_refused("KMS"):
+            signature: bytes = self._client.sign(**self._asked(text))["Signature"]
+        return signature
+
+    def signed(self, text: bytes, signature: bytes) -> bool:
+        """Raises Unavailable."""
+        with unavailable_where_refused("KMS"):
+            try:
+                self._client.verify(**self._asked(text), Signature=signature)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "KMSInvalidSignatureException":
+                    raise
+                return False
+        return True
+
+    def _asked(self, text: bytes) -> dict[str, Any]:
+        return {
+            "KeyId": self._arn,
+            "Message": hashlib.sha256(text).digest(),
+            "MessageType": "DIGEST",
+            "SigningAlgorithm": self._ALGORITHM,
+        }

@@ -193,6 +193,19 @@ class DayChains(Protocol):
         """
 
 
+class Past(Protocol):
+    """The requests that may be over, in the same table. Raises Unavailable where it does not answer."""
+
+    def oldest(self, *, before: datetime, after: str | None, limit: int) -> Page[Request]:
+        """Those that were made before an instant and were not let go, oldest first. The list may be behind."""
+
+    def let_go(self, request: Request, until: datetime) -> None:
+        """From `until` on the request may be deleted with all that belongs to it, by the table itself.
+
+        Raises Stale where it is not, or no longer, at this version. May be done twice.
+        """
+
+
 class Bindings(Protocol):
     """Who acts where a Slack user does, in the same table. Reads see every write that came before them.
 

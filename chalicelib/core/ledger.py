@@ -30,6 +30,7 @@ class EventType(StrEnum):
     REVOKED = "request.revoked"
     ESCALATED = "request.escalated"
     EXTENDED = "request.extended"
+    ERASED = "texts.erased"
     EXPIRED = "request.expired"
     ENDED = "request.ended"
     SESSION_ISSUING = "session.issuing"
@@ -86,6 +87,10 @@ class Recorded:
     def position(self) -> str:
         """Where it stands among all events: by its second, then by chain and seq."""
         return f"{self.event.at}#{self.chain}#{self.event.seq:010d}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as it leaves the table: beside its own members its chain, which the hash does not cover."""
+        return {**self.event.as_json(), named(self.chain): self.chain}
 
 
 @dataclass(frozen=True, slots=True)

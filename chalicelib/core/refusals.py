@@ -88,6 +88,11 @@ class NotCancellable(Refusal):
     title = "The request can no longer be cancelled"
 
 
+class NotOver(Refusal):
+    slug = "not-over"
+    title = "The request is not over yet"
+
+
 class AlreadyExtended(Refusal):
     slug = "already-extended"
     title = "The request is extended already"

@@ -184,6 +184,7 @@ class Request:
     link: where it extends another request. extended_by: the newest extension of it.
     announced: the clock whose end the history tells already; it is due no more, another one would be.
     revocation: once its live sessions were to be cut.
+    erased_at: when reason and comments were erased, and the salt with them.
     salt: what the history's commitments to reason and comments are salted with.
     version, head_hash: the seq and the hash of the last event.
     """
@@ -225,6 +226,7 @@ class Request:
     lent_until: datetime | None = None
     announced: datetime | None = None
     revocation: Revocation | None = None
+    erased_at: datetime | None = None
     version: int = 0
     head_hash: str = ""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from chalicelib.core.digest import Book
 from chalicelib.core.ledger import Event, beginning, named
 from chalicelib.core.times import stamp
 
@@ -37,10 +38,14 @@ class _Link(NamedTuple):
 
 
 class Chains:
-    """The chains of an export, in whatever order its lines come. Holds some 350 bytes for each event."""
+    """The chains of an export, in whatever order its lines come. Holds some 350 bytes for each event.
 
-    def __init__(self) -> None:
+    book: where the events are put down by their days, too.
+    """
+
+    def __init__(self, book: Book | None = None) -> None:
         self.events = 0
+        self._book = book
         self.days: tuple[str, str] | None = None
         self._links: defaultdict[str, list[_Link]] = defaultdict(list)
         self._unlike: list[Break] = []
@@ -78,6 +83,8 @@ class Chains:
         if _is_of_another_day(chain, day):
             self._unlike.append(Break(chain, seq, "is in a chain of another day"))
         self._links[chain].append(_Link(seq, event.prev_hash, event.hash))
+        if self._book is not None:
+            self._book.take(day, chain, seq, event.hash)
         self.days = (min(day, self.days[0]), max(day, self.days[1])) if self.days else (day, day)
 
     def breaks(self) -> list[Break]:
@@ -109,7 +116,7 @@ class Chains:
 
     def _is_of_these_days(self, chain: str) -> bool:
         """Whether the request was made when the file had begun, so that its first event must be in it; a day's is."""
-        made = _made_at(chain)
+        made = made_at(chain)
         return made is None or (self.days is not None and stamp(made - _AT_MIDNIGHT) >= self.days[0])
 
 
@@ -136,7 +143,7 @@ def _holds(event: Event) -> bool:
         return False  # it holds what no history can
 
 
-def _made_at(request_id: str) -> datetime | None:
+def made_at(request_id: str) -> datetime | None:
     """When the id was made; None for what is no ULID. Source: https://github.com/ulid/spec."""
     milliseconds = 0
     for character in request_id[:_ULID_TIME]:

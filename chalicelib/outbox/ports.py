@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -32,6 +32,10 @@ class Committed:
 
 class Unreadable(Exception):
     """A record of the stream that is not what Daypass writes: no repetition makes it better."""
+
+
+class Forged(Unreadable):
+    """What claims to be an event and is none of Daypass's, or what was done to one: events are only ever added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,44 @@ class Messages(Protocol):
 
     def put(self, message: Message) -> Message:
         """Store it over the revision that it carries, and return it with its new one. Raises Stale."""
+
+
+class Safe(Protocol):
+    """Where what is kept is neither changed nor deleted. Raises Unavailable where it does not answer."""
+
+    def keep(self, name: str, text: bytes) -> bool:
+        """Whether the text is there under this name now; False where another one is, which then stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A name in a vault. version: which of its versions is the first. changes: what was done to the name since."""
+
+    name: str
+    version: str
+    changes: int
+
+
+class Vault(Protocol):
+    """A safe, as those know it who look after it. Raises Unavailable where it does not answer."""
+
+    def add(self, name: str, text: bytes) -> bool:
+        """Whether it was written; False where something is there already, which stays."""
+
+    def stored(self, prefix: str) -> Iterable[Stored]:
+        """Every name that begins so, in their order, also those that somebody has hidden since."""
+
+    def first(self, stored: Stored) -> bytes:
+        """What was written under the name first, whatever was done to it since."""
+
+
+class SigningKey(Protocol):
+    """Signs by ECDSA on P-256 with SHA-256, signatures in DER. Raises Unavailable where it does not answer."""
+
+    def sign(self, text: bytes) -> bytes: ...
+
+    def signed(self, text: bytes, signature: bytes) -> bool:
+        """Whether it is this key's signature of that text."""
 
 
 class DeadLetters(Protocol):

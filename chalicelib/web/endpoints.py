@@ -19,6 +19,7 @@ from chalicelib.broker import (
     deciding,
     emergency,
     ending,
+    erasing,
     extending,
     lending,
     revoking,
@@ -44,6 +45,7 @@ from chalicelib.core.refusals import (
     NotCancellable,
     NotEligible,
     NotFound,
+    NotOver,
     NotPending,
     NotYours,
     PassAsksForPass,
@@ -261,6 +263,10 @@ def revoke(call: Call) -> Answer:
     return Answer(200, _shown(call, request))
 
 
+def erase(call: Call) -> Answer:
+    return Answer(200, _shown(call, erasing.erase(call.world, call.principal, call.id)))
+
+
 def lend(call: Call) -> Answer:
     return Answer(200, views.CredentialsView.of(lending.lend(call.world, call.principal, call.id)))
 
@@ -418,6 +424,15 @@ ENDPOINTS = (
         body=bodies.RevokeBody,
         answers={200: (views.RequestView,)},
         refuses=(NotFound, MayNotApprove, NotActive, ChangedMeanwhile),
+    ),
+    Endpoint(
+        method="POST",
+        path="/requests/{id}/erase",
+        summary="Erase what people wrote, once it is over",
+        view=erase,
+        body=bodies.NothingBody,
+        answers={200: (views.RequestView,)},
+        refuses=(NotFound, NotEligible, NotOver, ChangedMeanwhile),
     ),
     Endpoint(
         method="POST",

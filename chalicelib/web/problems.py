@@ -26,6 +26,7 @@ STATUS: Mapping[type[Refusal], int] = {
     refusals.AlreadyApprovedByYou: 409,
     refusals.NotActive: 409,
     refusals.NotCancellable: 409,
+    refusals.NotOver: 409,
     refusals.ChangedMeanwhile: 409,
     refusals.IdempotencyKeyReused: 409,
     refusals.AlreadyExtended: 409,

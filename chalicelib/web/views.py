@@ -15,7 +15,7 @@ from chalicelib.broker.lending import Credentials
 from chalicelib.broker.seeing import Requestable
 from chalicelib.core.binding import GROUPS_LAST, SlackUser
 from chalicelib.core.catalogue import BreakGlass, Extensions, Rule, Stage, Who
-from chalicelib.core.ledger import Event, Recorded, named
+from chalicelib.core.ledger import Event, Recorded
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.request import (
@@ -397,6 +397,7 @@ class RequestSummary(Out):
     review: ReviewView | None = None
     extends: str | None = Field(default=None, description="The request that it goes on from.")
     extended_by: str | None = Field(default=None, description="The newest request that goes on from it.")
+    erased_at: Instant | None = Field(default=None, description="When reason and comments were erased.")
     catalogue_digest: str
     version: int
 
@@ -444,6 +445,7 @@ def _summary(request: Request, now: datetime) -> dict[str, Any]:
         "review": ReviewView.of(request.review) if request.review else None,
         "extends": request.link.base if request.link else None,
         "extended_by": request.extended_by,
+        "erased_at": request.erased_at,
     }
     return {
         "id": request.id,
@@ -508,7 +510,7 @@ class RecordedView(EventView):
 
     @classmethod
     def told(cls, recorded: Recorded) -> RecordedView:
-        return cls.model_validate({**recorded.event.as_json(), named(recorded.chain): recorded.chain})
+        return cls.model_validate(recorded.as_json())
 
 
 class RecordedList(Out):

@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import NoCredentialsError, ParamValidationError
+from botocore.session import Session
 from botocore.stub import Stubber
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from chalicelib.aws.clients import kms_client
-from chalicelib.aws.signing import KmsSigner
+from chalicelib.aws.signing import DigestKey, KmsSigner
 from chalicelib.broker import lending
 from chalicelib.broker.ports import NothingLent
-from chalicelib.core.refusals import StsRefused
+from chalicelib.core.refusals import StsRefused, Unavailable
 from daypass.local import example
+from daypass.local.embedded_aws import HUB_ACCOUNT
 from tests.aws.test_sts import session
 from tests.hub import Hub
 
@@ -137,3 +139,26 @@ def test_a_real_key_that_is_disabled_is_refused(hub: Hub, seeded):
     kms.disable_key(KeyId=made["KeyId"])
     with pytest.raises(StsRefused, match="enable it"):
         KmsSigner(hub.session).sign(made["Arn"], b"header.claims")
+
+
+@pytest.fixture
+def digest_key(hub: Hub, seeded, monkeypatch) -> DigestKey:
+    kms = example.kms_of_the_hub(seeded.url)
+    arn = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    as_the_hub = Session()
+    as_the_hub.set_credentials(HUB_ACCOUNT, "test")
+    return DigestKey(as_the_hub, arn)
+
+
+def test_a_digests_key_knows_its_own_signatures_and_no_others(digest_key):
+    signature = digest_key.sign(b"a day")
+    assert digest_key.signed(b"a day", signature)
+    assert not digest_key.signed(b"another day", signature)
+
+
+def test_given_kms_refuses_then_the_digest_waits(digest_key):
+    missing = DigestKey(digest_key._session, KEY.replace("eu-central-1", "us-east-1"))
+    with pytest.raises(Unavailable, match="KMS refused: NotFoundException"):
+        missing.sign(b"a day")
+    with pytest.raises(Unavailable, match="KMS refused: NotFoundException"):
+        missing.signed(b"a day", b"signature")

@@ -16,7 +16,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from chalicelib.broker import asking, deciding, emergency, ending, extending, lending, revoking, seeing, sweeping
+from chalicelib.broker import (
+    asking,
+    deciding,
+    emergency,
+    ending,
+    erasing,
+    extending,
+    lending,
+    revoking,
+    seeing,
+    sweeping,
+)
 from chalicelib.broker.claiming import IdempotencyKey
 from chalicelib.broker.lending import Credentials
 from chalicelib.core import revocation
@@ -25,8 +36,10 @@ from chalicelib.core.catalogue import Stage as RuleStage
 from chalicelib.core.life import MOVES, OPEN, State, Status, Window
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.refusals import Refusal
+from chalicelib.core.replaying import SESSIONS_SHOWN, unexplained
 from chalicelib.core.request import Covers, Request, ScopeChoice, Verdict
 from chalicelib.core.times import read_stamp
+from chalicelib.web.views import RequestView
 from tests.builders import HOUR
 from tests.fakes import Effect
 from tests.people import PEOPLE, now_in
@@ -199,6 +212,11 @@ class Stories(RuleBasedStateMachine):
             end(self.stage.world, who, id)
             assert who.id == self.stage.request(id).requester.id
 
+    @rule(id=requests, who=people)
+    def erase(self, id: str, who: Principal) -> None:
+        with suppress(Refusal):
+            erasing.erase(self.stage.world, who, id)
+
     @rule(length=st.sampled_from([1, 59, 600, 1800, 3600, 4 * 3600, 30 * 24 * 3600]))
     def pass_time(self, length: int) -> None:
         self.stage.pass_time(timedelta(seconds=length))
@@ -224,6 +242,15 @@ class Stories(RuleBasedStateMachine):
             allowed = {(before, after) for (before, _), after in MOVES.items()}
             # Two moves may happen between two looks: asked and lent in one call, used and shut again.
             assert all(step in allowed or self.in_two(step, allowed) for step in steps)
+
+    @invariant()
+    def every_request_says_what_its_history_explains_and_nothing_else(self) -> None:
+        for request in self.everything():
+            sessions = self.stage.sessions(request.id)[-SESSIONS_SHOWN:]
+            view = RequestView.of(request, self.stage.now, sessions)
+            shown = view.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            history = [event.as_json() for event in self.stage.history(request.id)]
+            assert unexplained(shown, history) == []
 
     @staticmethod
     def in_two(step: tuple[Status, Status], allowed: set[tuple[Status, Status]]) -> bool:
@@ -326,7 +353,7 @@ class Stories(RuleBasedStateMachine):
     @invariant()
     def what_time_did_is_announced_once_and_nothing_happens_after_it(self) -> None:
         for request in self.everything():
-            types = [event.type for event in self.stage.history(request.id)]
+            types = [kind for kind in self.stage.types(request.id) if kind != "texts.erased"]  # which may come later
             told = [kind for kind in types if kind in ("request.expired", "request.ended")]
             assert told in ([], [f"request.{request.state(self.stage.now)}"])
             assert told in ([], types[-1:])

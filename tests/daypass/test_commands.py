@@ -66,7 +66,7 @@ def known(server):
         server.answers["GET", f"/v1/requests/{REQUEST_ID}/events"] = Said(body={"items": events, "next_cursor": None})
         server.answers["POST", f"/v1/requests/{REQUEST_ID}/credentials"] = Said(body=CREDENTIALS)
         server.answers["POST", f"/v1/requests/{REQUEST_ID}/console"] = Said(body=LINK)
-        for move in ("approve", "deny", "cancel", "return", "revoke"):
+        for move in ("approve", "deny", "cancel", "return", "revoke", "erase"):
             server.answers["POST", f"/v1/requests/{REQUEST_ID}/{move}"] = Said(body=whole)
 
     return knows
@@ -270,6 +270,7 @@ class TestAnswering:
             (["return", ENDING], "return", {}),
             (["return", ENDING, "--cut"], "return", {"cut": True}),
             (["revoke", ENDING, "not", "the", "ledger"], "revoke", {"comment": "not the ledger"}),
+            (["erase", ENDING], "erase", {}),
         ],
     )
     def test_any_ending_of_an_id_will_do(self, daypass, server, arguments, move, body):

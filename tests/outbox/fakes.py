@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from chalicelib.broker.ports import Stale
 from chalicelib.core.refusals import Unavailable
-from chalicelib.outbox.ports import Entry, Message, NotTaken, Page
+from chalicelib.outbox.ports import Entry, Message, NotTaken, Page, Stored
 
 
 @dataclass
@@ -67,3 +67,30 @@ class FakeDeadLetters:
         if self.down:
             raise Unavailable("The fake was told not to answer.")
         self.letters.append(letter)
+
+
+@dataclass
+class FakeSafe:
+    """`outbox.ports.Safe` and `Vault`. texts: what was written first. changes: what was done to a name since."""
+
+    texts: dict[str, bytes] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+    down: bool = False
+
+    def keep(self, name: str, text: bytes) -> bool:
+        return self.add(name, text) or self.texts[name] == text
+
+    def add(self, name: str, text: bytes) -> bool:
+        if self.down:
+            raise Unavailable("The fake was told not to answer.")
+        if name in self.texts:
+            return False
+        self.texts[name] = text
+        return True
+
+    def stored(self, prefix: str) -> list[Stored]:
+        names = sorted(name for name in self.texts if name.startswith(prefix))
+        return [Stored(name, "first", self.changes.get(name, 0)) for name in names]
+
+    def first(self, stored: Stored) -> bytes:
+        return self.texts[stored.name]

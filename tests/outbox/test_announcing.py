@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from chalicelib.aws.stream import committed
-from chalicelib.broker import deciding, emergency, ending, revoking, sweeping
+from chalicelib.broker import deciding, emergency, ending, erasing, revoking, sweeping
 from chalicelib.core.ledger import Event as Line
 from chalicelib.core.ledger import EventType, beginning, first_break, named
 from chalicelib.core.life import State
@@ -60,6 +60,7 @@ def a_long_day(room: Newsroom) -> None:
     for _ in range(40):
         stage.pass_time(HOUR / 4)
         sweeping.sweep(stage.world)
+    erasing.erase(stage.world, DAVE, denied.id)
     del ignored  # expires
 
 

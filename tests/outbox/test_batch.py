@@ -84,7 +84,7 @@ def test_what_cannot_be_read_is_buried_with_its_place_and_nothing_waits_for_it()
     [letter] = dead.letters
     assert letter == {
         "sink": "stream",
-        "error": "Unreadable",
+        "error": "Forged",
         "sequence_number": sequence(3),
         "keys": batch[2]["dynamodb"]["Keys"],
     }

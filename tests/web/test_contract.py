@@ -297,6 +297,16 @@ def test_every_refusal_is_counted_by_its_slug_and_some_by_themselves(ask, metric
     assert counted(capsys.readouterr().out) == metrics
 
 
+def test_what_was_erased_is_said_to_be() -> None:
+    api = Api()
+    id = asked(api)
+    api.call("POST", f"/v1/requests/{id}/deny", {"comment": "no, not for Jane Doe"}, who=FRANK)
+    shown = api.call("POST", f"/v1/requests/{id}/erase", {}, who=DAVE).json
+    assert (shown["reason"], shown["decision_comment"]) == ("(erased)", "(erased)")
+    assert shown["erased_at"] == "2031-03-05T12:00:00Z"
+    assert api.call("GET", "/v1/requests").json["items"][0]["reason"] == "(erased)"
+
+
 def test_revoking_answers_with_what_is_known_of_the_live_sessions() -> None:
     api = Api()
     id = approved(api)
@@ -438,6 +448,8 @@ def test_ask_and_issue_answers_200_with_credentials_or_202_with_the_request() ->
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/revoke", NO_MORE), 403, "may-not-approve"),
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/revoke", NO_MORE, who=ALICE), 404, "not-found"),
         (lambda api: api.call("POST", f"/v1/requests/{approved(api)}/revoke", {}, who=FRANK), 422, "invalid"),
+        (lambda api: api.call("POST", f"/v1/requests/{asked(api)}/erase", {}, who=DAVE), 409, "not-over"),
+        (lambda api: api.call("POST", f"/v1/requests/{asked(api)}/erase", {}), 403, "not-eligible"),
         (lambda api: api.call("POST", "/v1/requests", {**ASK, "extends": "01K"}), 422, "invalid"),
         (lambda api: extend(api, "01K99999999999999999999999"), 404, "not-found"),
         (lambda api: extend(api, active(api), who=ALICE), 404, "not-found"),
