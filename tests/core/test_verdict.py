@@ -67,7 +67,23 @@ richer = st.builds(
     hours,
     glass,
 )
-rule_lists = st.lists(richer | denies, max_size=6, unique_by=lambda rule: rule.name)
+# Alone, generated rules let hardly anybody in: one of two lists has a rule for all people.
+for_people = richer.map(
+    lambda rule: replace(
+        rule,
+        name="people",
+        who=Who(kind=Kind.HUMAN),
+        roles=("*",),
+        require_mfa=False,
+        ticket=None,
+        max_duration=4 * HOUR,
+    )
+)
+rule_lists = st.tuples(
+    st.lists(richer, max_size=4, unique_by=lambda rule: rule.name),
+    st.lists(for_people, max_size=1),
+    st.lists(denies, max_size=1),
+).map(lambda parts: [rule for part in parts for rule in part])
 callers = st.builds(lambda person, kind: replace(person, kind=kind), people, st.sampled_from(Kind))
 
 
@@ -127,6 +143,17 @@ def test_a_deny_is_named_though_the_caller_would_not_hear_of_it() -> None:
     assert (told.would, told.why) == ("not-eligible", "'never' denies this, whatever other rules allow.")
     told = verdict(a_catalogue(an_allow()), a_person("dbas"), asking(), NOON)
     assert (told.would, told.why) == ("not-eligible", "No rule gives it to this caller.")
+
+
+def test_a_rule_that_is_closed_does_not_stand_in_for_one_that_lends() -> None:
+    closed, asking_more = an_allow("closed", hours=AT_NIGHT), an_allow("open", stages=(Stage(1, of("leads")),))
+    told = verdict(a_catalogue(closed, asking_more), a_person("sre"), asking(), NOON)
+    assert told.ruling
+    assert (told.would, told.ruling.rule, told.lends_from) == ("needs-approval", "open", NOON)
+    told = verdict(a_catalogue(closed), a_person("sre"), asking(), NOON)
+    assert (told.would, told.lends_from) == ("auto-approved", NOON + 13 * HOUR)
+    told = verdict(replace(a_catalogue(asking_more), frozen=True), a_person("sre"), asking(), NOON)
+    assert (told.would, told.lends_from) == ("needs-approval", None)
 
 
 def test_a_rule_says_all_that_it_misses() -> None:
