@@ -382,6 +382,13 @@ _elsewhere(
     module="reaching",
 )
 _elsewhere(
+    "trust",
+    "Print the policies around a role, explained: who may assume it, and what may be done.",
+    package="operator",
+    needs=_SERVER,
+    module="trusting",
+)
+_elsewhere(
     "issuer",
     "Publish the keys by which Daypass is an OIDC provider: issuer publish.",
     package="operator",

@@ -1,4 +1,4 @@
-"""docs/deciding.md is true: every command in it runs, and says what the page says it does."""
+"""The pages on what a catalogue decides are true: every command in them runs, and says what the page says it does."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-
-PAGE = (ROOT / "docs" / "deciding.md").read_text("utf-8")
+PAGES = ("docs/deciding.md", "docs/trust.md")
+DECIDING, TRUST = (ROOT.joinpath(page).read_text("utf-8") for page in PAGES)
+# A command, and what the page shows below it, with a word in between.
+SHOWN = re.findall(r"```sh\n((?:(?!```).)*)```(?:(?!```).)*```\n(.*?)```", DECIDING, re.DOTALL)
+CODES = {"check": 0, "explain": 3, "trust": 0, "who-can": 0}
 
 
 def typed_in(block: str) -> list[str]:
     return shlex.split(block.replace("\\\n", ""))
 
 
-COMMANDS = [typed_in(block) for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)]
-SHOWN = re.findall(r"```sh\n((?:(?!```).)*)```(?:(?!```).)*```\n(.*?)```", PAGE, re.DOTALL)
-CODES = {"check": 0, "explain": 3, "who-can": 0}
+COMMANDS = [typed_in(block) for block in re.findall(r"```sh\n(.*?)```", DECIDING + TRUST, re.DOTALL)]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_runs_and_its_exit_code_is_one_of_the_pages(run, monkeypatch, words):
+def test_every_command_runs_and_its_exit_code_is_the_pages(run, monkeypatch, words):
     monkeypatch.chdir(ROOT)
     assert words[0] == "daypass"
     code, out, err = run(*words[1:])
@@ -38,10 +39,13 @@ def test_what_is_shown_is_what_is_said(run, monkeypatch, typed, shown):
     assert out == shown or (shown.endswith("…\n") and out.startswith(shown.removesuffix("…\n")))
 
 
-def test_all_three_commands_are_shown():
-    assert [words[1] for words in COMMANDS] == ["check", "explain", "explain", "who-can", "who-can"]
+def test_all_commands_are_shown():
+    assert [words[1] for words in COMMANDS] == ["check", "explain", "explain", "who-can", "who-can", "trust", "trust"]
     assert [typed.split()[1] for typed, _ in SHOWN] == ["check", "explain", "who-can"]
 
 
-def test_the_readme_leads_here():
-    assert "(docs/deciding.md)" in (ROOT / "README.md").read_text("utf-8")
+@pytest.mark.parametrize("page", PAGES)
+def test_the_readme_leads_here_and_every_link_leads_somewhere(page):
+    assert f"({page})" in (ROOT / "README.md").read_text("utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / page).read_text("utf-8")):
+        assert (ROOT / "docs" / link).exists(), link
