@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
 import typer
 
 from chalicelib.core.catalogue import Catalogue, Effect
 from chalicelib.core.catalogue_file.people import People
+from chalicelib.core.catalogue_file.rules import SHORTEST_WINDOW
 from chalicelib.core.catalogue_file.shape import ExampleWhoShape
 from chalicelib.core.principal import Principal
 from chalicelib.core.request import ScopeChoice
@@ -67,7 +68,7 @@ def explain(
         raise stopped(f"There is no role {role!r} in the catalogue.")
     caller = _caller(known, caller_id, groups or [], kind, issuer, mfa)
     try:
-        terms = Terms(role, read_length(duration) if duration else None, ticket)
+        terms = Terms(role, _length(duration) if duration is not None else None, ticket)
         instant = read_instant(at) if at else datetime.now(UTC).replace(microsecond=0)
     except ValueError as wrong:
         raise stopped(f"{wrong}.") from None
@@ -80,6 +81,14 @@ def explain(
         raise typer.Exit(NOT_ELIGIBLE if found.would == "not-eligible" else MISTAKE)
 
 
+def _length(text: str) -> timedelta:
+    """Raises ValueError for what is no length, or one that nobody can ask for."""
+    asked = read_length(text)
+    if asked < SHORTEST_WINDOW:
+        raise ValueError(f"{text} is too short: nobody can ask for less than {spoken(SHORTEST_WINDOW)}")
+    return asked
+
+
 def _caller(
     catalogue: Catalogue,
     caller_id: str,
@@ -89,6 +98,8 @@ def _caller(
     mfa: bool,
 ) -> Principal:
     """The principal as a door would make them: what is not given, the id tells, as in the catalogue's [[tests]]."""
+    if not caller_id or issuer == "":
+        raise stopped("--who and --issuer are texts that are not empty.")
     wrong: list[str] = []
     shape = ExampleWhoShape(
         id=caller_id if "/" in caller_id or ":" in caller_id else caller_id.lower(),

@@ -167,6 +167,9 @@ class TestScopes:
     [
         ([*CAROL, "--role", "nothing-such"], "There is no role 'nothing-such' in the catalogue."),
         ([*CAROL, "--role", "payments-read", "--duration", "1h30"], "'1h30' is not a length"),
+        ([*CAROL, "--role", "payments-read", "--duration", "0s"], "nobody can ask for less than 1 min"),
+        ([*CAROL, "--role", "payments-read", "--duration", ""], "'' is not a length"),
+        (["--who", "", "--role", "payments-read"], "are texts that are not empty"),
         ([*CAROL, "--role", "payments-read", "--at", "noon"], "write an instant in whole seconds and with its zone"),
         ([*CAROL, "--role", "payments-read", "--param", "a=b"], "--param belongs to a scope"),
         ([*CAROL, "--role", "data-export", "--scope", "one-bucket", "--param", "a"], "--param 'a' has no value"),
