@@ -42,11 +42,12 @@ fmt: $(READY) ## format and fix what can be fixed
 bench: $(READY) ## speed and memory beside their targets, as tables
 	@$(BIN)/python -m benchmarks
 
-package: $(READY) ## the Lambda zip and its SAM template in build/prod/ (STAGE=dev: build/dev/)
+package: $(READY) ## the Lambda zip, small and the same every time, and its SAM template in build/prod/ (STAGE=dev: build/dev/)
 	@rm -rf build/$(STAGE)
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage $(STAGE) \
 		--merge-template infra/outbox.json build/$(STAGE)
-	@$(BIN)/python -m infra.zip_contents build/$(STAGE)/deployment.zip
+	@$(BIN)/python -m infra.zip_packed build/$(STAGE)
+	@$(BIN)/python -m infra.zip_contents build/$(STAGE)
 
 requirements: $(READY) ## pin what goes into the .venv and into the zip anew (COMPILE=--upgrade: the newest)
 	@mkdir -p build; cp requirements.txt requirements-dev.txt build/

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cold, decide, imports, overhead, trail
+from benchmarks import cold, decide, imports, overhead, trail, unpacked
 from benchmarks.tables import table
 
 TABLES = (
     ("Deciding and reading the catalogue", decide.rows),
     ("A cold start, from the first import to the first answer", cold.rows),
+    ("A cold start by the zip alone, as it is unpacked", unpacked.rows),
     ("A warm ask-and-issue", overhead.rows),
     ("What the first click in Slack imports", imports.rows),
     ("CloudTrail's log files", trail.rows),

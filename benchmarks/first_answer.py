@@ -7,6 +7,7 @@ begun = time.perf_counter(), time.process_time()
 import json  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
+from types import SimpleNamespace  # noqa: E402
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
             three_calls()
     else:
         from app import app
-    answer = app(given["event"], None)
+    answer = app(given["event"], SimpleNamespace(function_name="daypass", aws_request_id="1"))
     taken = time.perf_counter() - begun[0], time.process_time() - begun[1]
 
     import resource

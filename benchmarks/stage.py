@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +17,13 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from daypass.local import issuers
 
 ROOT = Path(__file__).resolve().parents[1]
 _TEMPLATE_URL = "http://127.0.0.1:8000"
+_SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,9 @@ def _stage(folder: Path, url: str) -> Stage:
         "DAYPASS_CATALOGUE": str(catalogue),
         "DAYPASS_HUB_ACCOUNT": "123456789012",
         "DAYPASS_LOCAL": "true",
+        "DAYPASS_SLACK_SIGNING_SECRET": _SIGNING_SECRET,
+        "DAYPASS_SLACK_BOT_TOKEN": "xoxb-example",
+        "DAYPASS_SLACK_API": f"{url}/slack/",
     }
     return Stage(url, token, environment)
 
@@ -111,6 +119,22 @@ def health() -> dict[str, Any]:
 def ask_and_issue(token: str) -> dict[str, Any]:
     ask = {"role": "payments-read", "duration_seconds": 3600, "reason": "measuring how long this takes"}
     return event("POST", "/v1/credentials", token, ask)
+
+
+def slack_command(url: str) -> dict[str, Any]:
+    """`/daypass list` of somebody whom Daypass does not know yet: one read, one call of Slack, one write."""
+    typed = {"command": "/daypass", "text": "list", "team_id": "T0EXAMPLE", "user_id": "U0ALICE0001"}
+    body = urlencode({**typed, "response_url": f"{url}/slack/response"})
+    at = str(int(time.time()))
+    right = hmac.new(_SIGNING_SECRET.encode(), f"v0:{at}:{body}".encode(), hashlib.sha256).hexdigest()
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Slack-Request-Timestamp": at,
+        "X-Slack-Signature": f"v0={right}",
+    }
+    multiple = {name: [value] for name, value in headers.items()}
+    knock = event("POST", "/slack/events")
+    return {**knock, "headers": headers, "multiValueHeaders": multiple, "body": body}
 
 
 class Context:

@@ -1,4 +1,4 @@
-"""AWS and the issuers as a stub on loopback: it says yes at once, so that what is measured is ours.
+"""AWS, Slack and the issuers as a stub on loopback: it says yes at once, so that what is measured is ours.
 
 python -m benchmarks.stub FOLDER        prints its port, and ends with its standard input
 """
@@ -26,6 +26,10 @@ _CREDENTIALS = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-
 """
 
 
+_NOTHING = b'{"Responses": {"daypass": []}, "UnprocessedKeys": {}}'
+_PROFILE = {"ok": True, "user": {"team_id": "T0EXAMPLE", "profile": {"email": "alice@example.com"}}}
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     calls: ClassVar[Counter[str]] = Counter()
@@ -40,9 +44,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.startswith("/slack/"):
+            self._say(json.dumps(_PROFILE).encode())
+            return
         target = self.headers.get("X-Amz-Target")
         self.calls[target.partition(".")[2] if target else "AssumeRole"] += 1
-        self._say(b"{}" if target else _CREDENTIALS.encode())
+        self._say(_NOTHING if target else _CREDENTIALS.encode())
 
     def _say(self, body: bytes) -> None:
         # In one piece: two would meet Nagle's algorithm and a delayed acknowledgement, and measure those.

@@ -430,7 +430,7 @@ def _elsewhere(name: str, about: str, *, package: str, needs: tuple[str, ...], m
     def call(context: typer.Context) -> None:
         if any(find_spec(each) is None for each in needs):
             raise _Stop(f"`daypass {name}` needs more than the client: pip install 'daypass[{package}]'.")
-        offered = getattr(import_module(f"daypass.{package}.{module}"), name)
+        offered = getattr(import_module(f"daypass.{package}.{module}"), name.replace("-", "_"))
         alone = offered if isinstance(offered, typer.Typer) else _alone(offered, name)
         outcome = typer.main.get_command(alone)(context.args, prog_name=f"daypass {name}", standalone_mode=False)
         if isinstance(outcome, int):
@@ -462,6 +462,27 @@ _elsewhere(
     "Say what is wrong with a catalogue, and ask it its own tests.",
     package="operator",
     needs=_SERVER,
+)
+_elsewhere(
+    "explain",
+    "Say what would become of somebody's ask, and what every rule says to it.",
+    package="operator",
+    needs=_SERVER,
+    module="explaining",
+)
+_elsewhere(
+    "who-can",
+    "List who could get into a role: how, through whom, and whom denies stop.",
+    package="operator",
+    needs=_SERVER,
+    module="reaching",
+)
+_elsewhere(
+    "trust",
+    "Print the policies around a role, explained: who may assume it, and what may be done.",
+    package="operator",
+    needs=_SERVER,
+    module="trusting",
 )
 _elsewhere(
     "issuer",

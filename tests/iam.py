@@ -98,3 +98,35 @@ def _holds(condition: dict[str, Any], now: datetime, unknown_holds: bool) -> boo
         if now < instant:
             return False
     return True
+
+
+def trusts(policy: Mapping[str, Any], actions: Iterable[str], principal: str, context: Mapping[str, str]) -> bool:
+    """Whether a trust policy of Allows lets the principal do all of the actions, with these condition keys.
+
+    principal: an account's root ARN or a provider's. Raises ValueError for operators that it does not understand.
+    """
+    return all(
+        any(
+            action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+            and principal in each["Principal"].values()
+            and all(
+                _trusted(operator, context.get(key), value)
+                for operator, keys in each["Condition"].items()
+                for key, value in keys.items()
+            )
+            for each in policy["Statement"]
+        )
+        for action in actions
+    )
+
+
+def _trusted(operator: str, carried: str | None, value: str) -> bool:
+    match operator:
+        case "StringEquals" | "ArnEquals":  # none of Daypass's ARNs here has a wildcard
+            return carried == value
+        case "StringLike":
+            return carried is not None and re.fullmatch(translate(value), carried) is not None
+        case "Null":
+            return (carried is None) == (value == "true")
+        case _:
+            raise ValueError(f"an operator that these tests do not know: {operator}")

@@ -2,12 +2,7 @@
 
 import re
 import tomllib
-import zipfile
 from pathlib import Path
-
-import pytest
-
-from infra.zip_contents import NEVER, OURS, objections
 
 ROOT = Path(__file__).parents[1]
 PIN = re.compile(r"([a-z0-9-]+)==([A-Za-z0-9.]+)( ;.*)?")
@@ -38,30 +33,3 @@ def test_every_package_that_the_server_asks_for_is_deployed_and_the_clients_are_
 def test_the_embedded_aws_fixes_botocore_for_all():
     assert pins("requirements-dev.txt")["ministack"] == "1.5.33"
     assert pins("requirements-dev.txt")["botocore"] == pins("requirements.txt")["botocore"] == "1.43.106"
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    path = tmp_path / "deployment.zip"
-    with zipfile.ZipFile(path, "w") as zipped:
-        for name in ("app.py", "chalicelib/wiring.py", "chalice/app.py", "pydantic/main.py"):
-            zipped.writestr(name, "")
-    return path
-
-
-def test_a_zip_with_the_function_and_its_dependencies_may_be_deployed(archive):
-    assert objections(archive) == []
-
-
-@pytest.mark.parametrize("stray", ["daypass/client.py", "tests/conftest.py", "daypass-0.1.0.dist-info/METADATA"])
-def test_a_zip_with_anything_else_of_ours_may_not(archive, stray):
-    with zipfile.ZipFile(archive, "a") as zipped:
-        zipped.writestr(stray, "")
-    assert objections(archive) == [f"{stray.split('/')[0]} is in the zip and must not be"]
-
-
-def test_a_zip_without_the_function_may_not(tmp_path):
-    path = tmp_path / "empty.zip"
-    zipfile.ZipFile(path, "w").close()
-    assert len(objections(path)) == len(OURS)
-    assert OURS.isdisjoint(NEVER)

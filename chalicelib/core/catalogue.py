@@ -33,15 +33,18 @@ class Who:
 
     def lacks(self, principal: Principal) -> str | None:
         """The first condition that the principal does not meet, in words; None where all are met."""
+        return next(self.lacking(principal), None)
+
+    def lacking(self, principal: Principal) -> Iterator[str]:
+        """Every condition that the principal does not meet, in words."""
         if self.groups and self.groups.isdisjoint(principal.groups):
-            return f"needs a group of {', '.join(sorted(self.groups))}"
+            yield f"needs a group of {', '.join(sorted(self.groups))}"
         if self.ids and not any(glob(pattern).fullmatch(principal.id) for pattern in self.ids):
-            return f"needs an id like {', '.join(self.ids)}"
+            yield f"needs an id like {', '.join(self.ids)}"
         if self.kind and self.kind is not principal.kind:
-            return f"is for a {self.kind}"
+            yield f"is for a {self.kind}"
         if self.issuer and self.issuer != principal.issuer:
-            return f"needs the issuer {self.issuer}"
-        return None
+            yield f"needs the issuer {self.issuer}"
 
     @property
     def key(self) -> str:

@@ -157,14 +157,18 @@ def lends_from(rule: Rule, at: datetime) -> datetime:
 
 
 def objection(rule: Rule, principal: Principal, terms: Terms) -> Objection | None:
-    """What of the ask the rule does not accept, given that it includes the principal and covers the role."""
+    """The first thing of the ask that the rule does not accept, given that it is for the principal and the role."""
+    return next(objections(rule, principal, terms), None)
+
+
+def objections(rule: Rule, principal: Principal, terms: Terms) -> Iterator[Objection]:
+    """Everything of the ask that the rule does not accept."""
     if rule.require_mfa and not principal.mfa:
-        return Objection.MFA
+        yield Objection.MFA
     if rule.ticket is not None and not ticket_fits(rule.ticket, terms.ticket):
-        return Objection.TICKET
+        yield Objection.TICKET
     if terms.duration is not None and terms.duration > rule.max_duration:
-        return Objection.DURATION
-    return None
+        yield Objection.DURATION
 
 
 def ticket_fits(pattern: str, ticket: str | None) -> bool:
@@ -203,12 +207,14 @@ def explain(catalogue: Catalogue, principal: Principal, terms: Terms, at: dateti
     at: when the access would be used; hours are told as they are then.
     """
     return tuple(
-        _considered(rule, principal, terms, at, frozen=catalogue.frozen) for rule in catalogue.rules_about(terms.role)
+        considered(rule, principal, terms, at, frozen=catalogue.frozen) for rule in catalogue.rules_about(terms.role)
     )
 
 
-def _considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, *, frozen: bool) -> Considered:
-    if not rule.concerns(principal) and (lacking := rule.who.lacks(principal)):
+def considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, *, frozen: bool) -> Considered:
+    """What one rule that covers the role says to the ask. at, frozen: as for `explain`."""
+    if not rule.concerns(principal):
+        lacking = " and ".join(rule.who.lacking(principal)) or "is for nobody"
         return Considered(rule, False, f"{rule.name!r} is not for this caller: it {lacking}.")
     if rule.effect is Effect.DENY:
         return Considered(rule, True, f"{rule.name!r} denies this, whatever other rules allow.")
@@ -216,9 +222,10 @@ def _considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, *,
         if hindrance := extension.hindrance(rule, terms.link):
             return Considered(rule, False, hindrance)
         [rule] = extension.extending([rule], terms.link)
-    found = objection(rule, principal, terms)
-    guards = " ".join(["", *_guards(rule, at), *([FROZEN] if frozen else [])]) if found is None else ""
-    return Considered(rule, found is None, _verdict(rule, found, terms) + guards)
+    found = tuple(objections(rule, principal, terms))
+    if found:
+        return Considered(rule, False, " ".join(_objected(rule, each, terms) for each in found))
+    return Considered(rule, True, " ".join([_admitted(rule), *_guards(rule, at), *([FROZEN] if frozen else [])]))
 
 
 def _guards(rule: Rule, at: datetime) -> Iterator[str]:
@@ -231,7 +238,7 @@ def _guards(rule: Rule, at: datetime) -> Iterator[str]:
         yield f"It lends in its hours only, {rule.hours}: {when}."
 
 
-def _verdict(rule: Rule, found: Objection | None, terms: Terms) -> str:
+def _objected(rule: Rule, found: Objection, terms: Terms) -> str:
     match found:
         case Objection.MFA:
             return f"{rule.name!r} asks for a second factor."
@@ -240,7 +247,9 @@ def _verdict(rule: Rule, found: Objection | None, terms: Terms) -> str:
         case Objection.DURATION:
             assert terms.duration is not None
             return f"{rule.name!r} allows {spoken(rule.max_duration)}, {spoken(terms.duration)} asked."
-        case None:
-            due = sum(stage.count for stage in rule.stages)
-            approvals = f"after {due} approval{'s' if due > 1 else ''}" if due else "without an approval"
-            return f"{rule.name!r} admits this {approvals}, up to {spoken(rule.max_duration)}."
+
+
+def _admitted(rule: Rule) -> str:
+    due = sum(stage.count for stage in rule.stages)
+    approvals = f"after {due} approval{'s' if due > 1 else ''}" if due else "without an approval"
+    return f"{rule.name!r} admits this {approvals}, up to {spoken(rule.max_duration)}."

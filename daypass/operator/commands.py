@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chalicelib.core.catalogue import Catalogue
-from chalicelib.core.catalogue_file import CatalogueMistakes, Mistake, read_catalogue
+from chalicelib.core.catalogue_file import CatalogueMistakes, Mistake
 from chalicelib.core.catalogue_file.mistakes import entry
 from chalicelib.core.provider import Provider
 from chalicelib.core.times import spoken, stamp
 from daypass.operator.checking import Checked, checked
-from daypass.showing import plain
+from daypass.operator.reading import (
+    AsJson,
+    File,
+    HubAccount,
+    Local,
+    Partition,
+    parsed,
+    stopped,
+    write_json,
+    write_lines,
+)
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
     from daypass.operator.publishing import Published
-
-File = Annotated[Path, typer.Argument(metavar="CATALOGUE", help="The catalogue's TOML file.")]
-HubAccount = Annotated[
-    str, typer.Option("--hub-account", metavar="ID", envvar="DAYPASS_HUB_ACCOUNT", help="Where the broker lives.")
-]
-Partition = Annotated[str, typer.Option(help="aws, aws-cn, aws-us-gov, …")]
-Local = Annotated[bool, typer.Option("--local", help="Believe issuers on this machine, as `daypass local` does.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
-
-_ACCOUNT = re.compile(r"[0-9]{12}")
 
 issuer = typer.Typer(
     help='Daypass as an OIDC provider, for roles with via = "oidc".', add_completion=False, rich_markup_mode=None
@@ -54,14 +50,14 @@ def check(
 ) -> None:
     """Say what is wrong with a catalogue, and ask it its own [[tests]]. Exit code 1 where anything is."""
     try:
-        read = _read(catalogue, hub_account, partition, local)
+        read = parsed(catalogue, hub_account, partition, local)
         mistakes: tuple[Mistake, ...] = ()
     except CatalogueMistakes as wrong:
         read, mistakes = None, wrong.mistakes
     tests = checked(read) if read else ()
     fine = not mistakes and all(test.passed for test in tests)
     if as_json:
-        _json(
+        write_json(
             {
                 "ok": fine,
                 "catalogue_digest": read.digest if read else None,
@@ -70,7 +66,7 @@ def check(
             }
         )
     else:
-        _lines([*map(str, mistakes), *_failing(tests), _summary(read, mistakes, tests)])
+        write_lines([*map(str, mistakes), *_failing(tests), _summary(read, mistakes, tests)])
     if not fine:
         raise typer.Exit(1)
 
@@ -89,9 +85,9 @@ def publish(
     Exit code 1, and nothing is written, where a rotation would leave a gap: it says until when to wait.
     """
     now = datetime.now(UTC).replace(microsecond=0)
-    provider, outcome = _published(lambda: _read(catalogue, hub_account, partition, local), to, now)
+    provider, outcome = _published(lambda: parsed(catalogue, hub_account, partition, local), to, now)
     if as_json:
-        _json(
+        write_json(
             {
                 "issuer": provider.issuer,
                 "keys": list(_keys(provider, now)),
@@ -100,7 +96,7 @@ def publish(
             }
         )
     else:
-        _lines(_shown(provider, outcome, now))
+        write_lines(_shown(provider, outcome, now))
     if outcome.objections:
         raise typer.Exit(1)
 
@@ -117,33 +113,22 @@ def _published(read: Callable[[], Catalogue], to: str, now: datetime) -> tuple[P
     try:
         provider = read().provider
         if provider is None:
-            raise _stopped("The catalogue has no [provider]: there is nothing to publish.")
+            raise stopped("The catalogue has no [provider]: there is nothing to publish.")
         # Any: the stubs of KMS are not installed.
         kms: Any = boto3.client
         return provider, publishing.publish(provider, place(to), lambda region: kms("kms", region), now)
     except CatalogueMistakes as wrong:
-        raise _stopped(*(str(mistake) for mistake in wrong.mistakes)) from None
+        raise stopped(*(str(mistake) for mistake in wrong.mistakes)) from None
     except ClientError as error:
-        raise _stopped(in_aws_words(error)) from None
+        raise stopped(in_aws_words(error)) from None
     except (NotOurs, CannotSign, BotoCoreError, OSError) as error:
-        raise _stopped(str(error)) from None
+        raise stopped(str(error)) from None
 
 
 def in_aws_words(error: ClientError) -> str:
     """AWS's sentence. Where it found a signature wrong, that repeats the request, with the session token in it."""
     said = str(error)
     return said.partition(" operation:")[0] if "Signature" in error.response["Error"]["Code"] else said
-
-
-def _read(path: Path, hub_account: str, partition: str, local: bool) -> Catalogue:
-    """Raises CatalogueMistakes."""
-    if not _ACCOUNT.fullmatch(hub_account):
-        raise _stopped(f"{hub_account} is no account: --hub-account takes its 12 digits.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _stopped(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.") from None
-    return read_catalogue(text, hub_account=hub_account, partition=partition, local=local)
 
 
 def _summary(read: Catalogue | None, mistakes: Sequence[Mistake], tests: Sequence[Checked]) -> str:
@@ -193,16 +178,3 @@ def _shown(provider: Provider, outcome: Published, now: datetime) -> Iterator[st
         yield f"signs {key['signs']:8} from {key['signs_from']}  {key['arn']}"
     for document, written in outcome.written.items():
         yield f"{'written' if written else 'unchanged':9}  {document}"
-
-
-def _stopped(*sentences: str) -> typer.Exit:
-    sys.stderr.writelines(f"daypass: {plain(sentence)}\n" for sentence in sentences)
-    return typer.Exit(1)
-
-
-def _json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
-def _lines(lines: Iterable[str]) -> None:
-    sys.stdout.writelines(f"{plain(line)}\n" for line in lines)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,34 +18,6 @@ from daypass.operator.documents import JWKS
 from tests.stage import EXAMPLE
 
 HUB = ["--hub-account", HUB_ACCOUNT, "--local"]
-
-
-@pytest.fixture
-def run(capsys):
-    """Exit code, standard output, standard error."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = commands.run(words)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
-
-
-@pytest.fixture
-def catalogue(tmp_path):
-    """Writes a catalogue: the example's, with some texts replaced."""
-
-    def written(*changes: tuple[str, str]) -> str:
-        text = EXAMPLE
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        path: Path = tmp_path / "catalogue.toml"
-        path.write_text(text, "utf-8")
-        return str(path)
-
-    return written
 
 
 class TestCheck:

@@ -72,6 +72,14 @@ class People:
             and (issuer.groups or not who.groups or any(directory_of(each) in self._directories for each in who.groups))
         )
 
+    def through(self, who: Who) -> tuple[str, ...]:
+        """The names of the issuers, and of the IAM door, whose principals may be in the set."""
+        return tuple(
+            issuer.name
+            for issuer in self._vouching(who)
+            if not who.ids or any(_id_problem(pattern, [issuer]) is None for pattern in who.ids)
+        )
+
     def signed_in(self, shape: ExampleWhoShape, place: str, say: Say) -> Principal:
         """The principal of a test; what it leaves out of kind and issuer, its id tells."""
         kind = Kind(shape.kind) if shape.kind else _kind_of(shape.id)
