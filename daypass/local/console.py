@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from html import escape
 from http import HTTPStatus
 from typing import Any, Final
@@ -119,16 +121,18 @@ def _keys(text: str) -> dict[str, str]:
 
 def whose(aws: str) -> Whose:
     """Whose keys they are, by the embedded AWS's STS."""
+    made, one_at_a_time = cache(boto3.Session), threading.Lock()  # what a client is made of is read once
 
     def arn(session: dict[str, str]) -> str:
-        client = boto3.Session().client(
-            "sts",
-            region_name=REGION,
-            endpoint_url=aws,
-            aws_access_key_id=session["sessionId"],
-            aws_secret_access_key=session["sessionKey"],
-            aws_session_token=session["sessionToken"],
-        )
+        with one_at_a_time:
+            client = made().client(
+                "sts",
+                region_name=REGION,
+                endpoint_url=aws,
+                aws_access_key_id=session["sessionId"],
+                aws_secret_access_key=session["sessionKey"],
+                aws_session_token=session["sessionToken"],
+            )
         try:
             return client.get_caller_identity()["Arn"]
         except (BotoCoreError, ClientError):

@@ -114,7 +114,7 @@ def test_the_broker_gets_a_link_there_by_real_keys_and_the_line_of_it_holds_no_s
     aws: Any, local: tuple[str, list[str]]
 ) -> None:
     url, said = local
-    console = AwsConsole(Site(url + FEDERATION, "console.aws.amazon.com"))
+    console = AwsConsole(Site(url + FEDERATION, "console.aws.amazon.com"), read_seconds=30)
     given = as_root("sts", aws.url, "123456789012").assume_role(
         RoleArn="arn:aws:iam::123456789012:role/daypass-broker", RoleSessionName="carol"
     )["Credentials"]
