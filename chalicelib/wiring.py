@@ -36,6 +36,7 @@ from chalicelib.web.routes import Inside, View
 
 if TYPE_CHECKING:
     from chalicelib.aws.bindings import Bindings as StoredBindings
+    from chalicelib.aws.day_chains import DayChains as StoredChains
     from chalicelib.aws.queue import SqsQueue
     from chalicelib.aws.secrets import Secrets
     from chalicelib.broker.draining import Drained
@@ -75,6 +76,7 @@ def world() -> World:
     return World(
         catalogue=catalogue,
         requests=stored,
+        day_chains=day_chains,
         bindings=bindings,
         lender=lender,
         revoker=IamRevoker(stored.session, ours.region),
@@ -100,6 +102,13 @@ def _directories() -> Directories:
     from chalicelib.aws.directories import AwsDirectories, hurried
 
     return AwsDirectories(hurried(table().session, environment().region))
+
+
+@cache
+def day_chains() -> StoredChains:
+    from chalicelib.aws.day_chains import DayChains as Stored
+
+    return Stored(table())
 
 
 @cache

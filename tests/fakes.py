@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -32,7 +33,7 @@ from chalicelib.broker.ports import (
 from chalicelib.core import denies, life
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.denies import Cut, Standing
-from chalicelib.core.ledger import Event, Recorded
+from chalicelib.core.ledger import Detail, Event, EventType, Head, Recorded, beginning, day_chain, next_event
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import StsRefused, Unavailable
@@ -236,6 +237,23 @@ class FakeRequests:
             found = [request for request in self._requests.values() if wanted(request)]
         older = [request for request in found if after is None or request.id < after]
         return _page(sorted(older, key=_id, reverse=True), limit, _id)
+
+
+@dataclass
+class FakeDayChains:
+    """`ports.DayChains` in memory, out when the requests are. `tests/aws/test_day_chains.py` holds it to its rules."""
+
+    requests: FakeRequests
+    pick: Callable[[Sequence[str]], str] = random.choice
+
+    def append(self, kind: EventType, *, at: datetime, actor: str, details: Mapping[str, Detail]) -> Recorded:
+        with self.requests._writing():
+            chain = day_chain(at.date(), self.pick("0123"))
+            known = [event for (owner, _), event in self.requests._events.items() if owner == chain]
+            head = Head(known[-1].seq, known[-1].hash) if known else beginning(chain)
+            event = next_event(head, kind, at, actor, details)
+            self.requests._events[chain, event.seq] = event
+            return Recorded(chain, event)
 
 
 @dataclass

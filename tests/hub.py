@@ -11,6 +11,7 @@ import botocore.session
 
 from chalicelib.aws.bindings import Bindings
 from chalicelib.aws.clients import sts_client
+from chalicelib.aws.day_chains import DayChains
 from chalicelib.aws.directories import AwsDirectories, hurried
 from chalicelib.aws.revoker import IamRevoker
 from chalicelib.aws.signing import KmsSigner
@@ -53,6 +54,7 @@ def a_hub(aws: str, table: Table) -> Hub:
     world = World(
         catalogue=lambda: CATALOGUE,
         requests=table,
+        day_chains=lambda: DayChains(table),
         bindings=lambda: bindings,
         lender=StsLender(sts, KmsSigner(session).sign),
         revoker=IamRevoker(session, REGION, clock=lambda: 0.0),

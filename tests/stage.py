@@ -20,7 +20,16 @@ from chalicelib.core.request import Ask, Request, Session
 from chalicelib.core.times import read_stamp
 from daypass.local.example import catalogue as example_catalogue
 from tests.builders import HOUR, NOW, an_id
-from tests.fakes import FakeBindings, FakeDirectories, FakeLender, FakeQueue, FakeRequests, FakeRevoker, Quota
+from tests.fakes import (
+    FakeBindings,
+    FakeDayChains,
+    FakeDirectories,
+    FakeLender,
+    FakeQueue,
+    FakeRequests,
+    FakeRevoker,
+    Quota,
+)
 from tests.people import BOB, CAROL
 
 EXAMPLE = example_catalogue("http://127.0.0.1:8000")
@@ -82,6 +91,7 @@ class Stage:
         return World(
             catalogue=lambda: self.catalogue,
             requests=self.requests,
+            day_chains=lambda: FakeDayChains(self.requests),
             bindings=lambda: self.bindings,
             lender=self.lender,
             revoker=self.revoker,

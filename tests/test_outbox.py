@@ -19,6 +19,7 @@ import app as deployed
 from chalicelib import outbox_wiring, wiring
 from chalicelib.broker import deciding, emergency
 from chalicelib.broker.ports import World
+from chalicelib.core.ledger import EventType
 from chalicelib.core.request import Verdict
 from chalicelib.slack.posting import WebApi
 from daypass.local.embedded_aws import HUB_ACCOUNT, EmbeddedAws
@@ -93,6 +94,8 @@ def test_the_handlers_announce_page_and_post_what_a_real_stream_tells(
     outbox: Hub, embedded_aws: EmbeddedAws, clients: Callable[[str], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     approved, fire = stories(outbox.world)
+    chains, at = outbox.world.day_chains(), outbox.world.now()
+    chains.append(EventType.ACTIVITY_READ, at=at, actor="dave@example.com", details={"request": fire})
     event = an_event(streamed(embedded_aws, outbox.table))
     workspace = Workspace()
     with caplog.at_level(logging.INFO, logger="daypass"):
@@ -107,7 +110,7 @@ def test_the_handlers_announce_page_and_post_what_a_real_stream_tells(
         for line in caplog.records
         if line.message in ("announced", "posted")
     ]
-    assert told == [(5, None)] * 4
+    assert told == [(6, None)] * 4
 
 
 def test_the_handlers_take_chalices_event_and_give_lambda_its_answer(outbox: Hub, embedded_aws: EmbeddedAws) -> None:

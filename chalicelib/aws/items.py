@@ -27,7 +27,7 @@ from pynamodb.models import Model
 
 from chalicelib.aws.plain import members, plain, read
 from chalicelib.broker.ports import Claim, Sealed
-from chalicelib.core.ledger import Event, Recorded
+from chalicelib.core.ledger import Event, Recorded, named
 from chalicelib.core.quotas import Charge
 from chalicelib.core.request import Request, Session
 from chalicelib.core.times import stamp
@@ -47,13 +47,18 @@ def request_key(request_id: str) -> str:
     return f"request#{request_id}"
 
 
+def chain_key(chain: str) -> str:
+    """The partition of a chain: a history is beside its request."""
+    return request_key(chain) if named(chain) == "request_id" else f"chain#{chain}"
+
+
 def event_sort(seq: int) -> str:
     return f"event#{seq:010d}"
 
 
-def shard(request_id: str) -> str:
-    """One of SHARDS, always the same for a request: no list of all requests lives in one partition."""
-    return SHARDS[zlib.crc32(request_id.encode()) % len(SHARDS)]
+def shard(id: str) -> str:
+    """One of SHARDS, always the same for a request or chain: no list of all of them lives in one partition."""
+    return SHARDS[zlib.crc32(id.encode()) % len(SHARDS)]
 
 
 def day_shard(day: str, shard: str) -> str:
@@ -217,8 +222,11 @@ class RequestItem(Item):
 
 
 class EventItem(Item):
+    """A line of a chain: of a request's history, or of the chain of a day."""
+
     kind = UnicodeAttribute(default_for_new="event")
-    request_id = UnicodeAttribute()
+    request_id = UnicodeAttribute(null=True)
+    chain = UnicodeAttribute(null=True)
     day_shard = UnicodeAttribute()
     day_order = UnicodeAttribute()
 
@@ -231,15 +239,18 @@ class EventItem(Item):
     hash = UnicodeAttribute()
 
     @classmethod
-    def of(cls, request_id: str, event: Event) -> Self:
+    def of(cls, chain: str, event: Event) -> Self:
         return cls.with_values(
-            request_key(request_id),
+            chain_key(chain),
             event_sort(event.seq),
-            request_id=request_id,
-            day_shard=day_shard(event.at[:10], shard(request_id)),
-            day_order=Recorded(request_id, event).position,
+            day_shard=day_shard(event.at[:10], shard(chain)),
+            day_order=Recorded(chain, event).position,
+            **{named(chain): chain},
             **plain(event),
         )
+
+    def recorded(self) -> Recorded:
+        return Recorded(self.request_id or self.chain, self.read())
 
     def read(self) -> Event:
         return Event(

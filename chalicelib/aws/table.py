@@ -5,6 +5,7 @@ One table. A request, its history and its sessions share a partition: one Query 
     kind      pk                   sk                     holds
     request   request#<id>         request                the request
     event     request#<id>         event#<seq, 10 digits> one line of its history
+              chain#day-<date>-<n> event#<seq, 10 digits> what belongs to no request (`day_chains.py`)
     session   request#<id>         issuance#<session id>  one issuance, without its secrets
     message   request#<id>         told#<place>           what a place was told of it (`messages.py`)
     claim     claim#<SHA-256>      claim                  one use of an Idempotency-Key; `until` is the TTL attribute
@@ -28,7 +29,7 @@ Slack's bindings, of three kinds more, are in `bindings.py`.
     everything                     index by_creation: shard, id; backwards, 4 shards
     waiting, due                   index by_due: shard, <due>#<id>; forwards, 4 shards; only requests whose clock runs
                                    or has run out unannounced
-    day                            index by_day: <YYYY-MM-DD>#<shard>, <at>#<request id>#<seq>; 4 shards; for auditors
+    day                            index by_day: <YYYY-MM-DD>#<shard>, <at>#<chain>#<seq>; 4 shards; for auditors
 
 All reads are consistent but those of the indexes, which only make lists: no decision reads one. Nothing is scanned.
 """
@@ -208,7 +209,7 @@ class Table:
     def day(self, day: date, *, after: str | None, limit: int) -> Page[Recorded]:
         later = EventItem.day_order > after if after else None
         found = [
-            Recorded(item.request_id, item.read())
+            item.recorded()
             for each in SHARDS
             for item in self._events.query(
                 day_shard(day.isoformat(), each), later, index_name="by_day", limit=limit + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from chalicelib.core.binding import Binding, Offer, SlackUser
 from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.denies import Cut, Standing
-from chalicelib.core.ledger import Event, Recorded
+from chalicelib.core.ledger import Detail, Event, EventType, Recorded
 from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge
 from chalicelib.core.refusals import QuotaUsed
@@ -169,7 +169,17 @@ class Requests(Protocol):
         """The requests with a clock that has run out by `now` and is not announced yet, the longest overdue first."""
 
     def day(self, day: date, *, after: str | None, limit: int) -> Page[Recorded]:
-        """All requests' events of a day of UTC's, oldest first; a position is a `Recorded.position`."""
+        """All events of a day of UTC's, oldest first; a position is a `Recorded.position`."""
+
+
+class DayChains(Protocol):
+    """What belongs to no request goes on the record, in the same table."""
+
+    def append(self, kind: EventType, *, at: datetime, actor: str, details: Mapping[str, Detail]) -> Recorded:
+        """Store one event, as the next of one of the chains of `at`'s day; which one is left to chance.
+
+        Raises Unavailable where the table does not answer in time: it may then have happened or not.
+        """
 
 
 class Bindings(Protocol):
@@ -324,8 +334,8 @@ class Revoker(Protocol):
 class World:
     """Everything outside, as the use cases see it.
 
-    catalogue: today's, the last good one. bindings, directories: made when they are first asked for, which few
-    calls do.
+    catalogue: today's, the last good one. day_chains, bindings, directories: made when they are first asked for, which
+    few calls do.
     now: aware UTC, whole seconds. new_id: a ULID, which may well be guessed. new_salt: a text that cannot be.
     queue: None where there is none. queued: the emergency that went to the queue, for each person and outage; this
     process's own memory.
@@ -333,6 +343,7 @@ class World:
 
     catalogue: Callable[[], Catalogue]
     requests: Requests
+    day_chains: Callable[[], DayChains]
     bindings: Callable[[], Bindings]
     lender: Lender
     revoker: Revoker

@@ -1,4 +1,7 @@
-"""The history of a request: events, each carrying the hash of the one before it."""
+"""Chains of events, each carrying the hash of the one before it: the history of a request, or what belongs to none.
+
+What belongs to no request is in the chains of its day, of which there are several: many write at once.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -37,6 +40,8 @@ class EventType(StrEnum):
     DENY_WRITTEN = "deny.written"
     DENY_FAILED = "deny.failed"
     DENY_REMOVED = "deny.removed"
+    ACTIVITY_READ = "activity.read"
+    BYPASS_FOUND = "bypass.found"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +75,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An event, and the request whose history it is a line of."""
+    """An event, and the chain that it is a line of: a request's id or a chain of a day."""
 
-    request_id: str
+    chain: str
     event: Event
 
     @property
     def position(self) -> str:
-        """Where it stands among all events: by its second, then by request and seq."""
-        return f"{self.event.at}#{self.request_id}#{self.event.seq:010d}"
+        """Where it stands among all events: by its second, then by chain and seq."""
+        return f"{self.event.at}#{self.chain}#{self.event.seq:010d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,19 @@ class Head:
     hash: str
 
 
-def beginning(request_id: str) -> Head:
-    """The head of a history that holds nothing yet."""
-    return Head(0, hashlib.sha256(f"daypass:{request_id}".encode()).hexdigest())
+def day_chain(day: date, shard: str) -> str:
+    """The id of one of the chains of a day of UTC's: `day-2026-11-24-3`."""
+    return f"day-{day.isoformat()}-{shard}"
+
+
+def named(chain: str) -> str:
+    """What a chain's id is called beside an event: `request_id`, or `chain` where it is one of a day's."""
+    return "chain" if chain.startswith("day-") else "request_id"
+
+
+def beginning(chain: str) -> Head:
+    """The head of a chain that holds nothing yet."""
+    return Head(0, hashlib.sha256(f"daypass:{chain}".encode()).hexdigest())
 
 
 def next_event(head: Head, kind: EventType, at: datetime, actor: str, details: Mapping[str, Detail]) -> Event:

@@ -1,4 +1,4 @@
-"""Announcing: every event of every history, on the bus, in a shape that others can rely on.
+"""Announcing: every event of every chain, on the bus, in a shape that others can rely on.
 
 The shape is `docs/event.schema.json`. It holds identifiers and no free text: reasons and comments are in it as the
 commitments that the history has of them.
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from chalicelib.core.ledger import named
 from chalicelib.core.refusals import Unavailable
 from chalicelib.core.request import Request
 from chalicelib.core.times import read_stamp, stamp
@@ -38,9 +39,10 @@ def announce(lines: Sequence[Committed], *, bus: Bus, find: Find, now: datetime)
     known: dict[str, Request | None] = {}
     for number, line in enumerate(lines):
         try:
-            if line.request_id not in known:
-                known[line.request_id] = find(line.request_id)
-            entries[number] = entry(line, known[line.request_id], now)
+            id = line.request_id
+            if id is not None and id not in known:
+                known[id] = find(id)
+            entries[number] = entry(line, known[id] if id is not None else None, now)
         except Unavailable as outage:
             return _put(bus, entries, hopeless, number, outage.detail)
         except Exception as error:  # a bug at one line is no other line's
@@ -60,12 +62,13 @@ def entry(line: Committed, request: Request | None, now: datetime) -> Entry:
     """One line as it is announced. Raises TooLarge.
 
     request: as it is now, which may be later than the line; its `version` is the seq of the last line that it knows.
+    None where there is none any more, and for what belongs to none.
     """
     event = line.event
     detail: dict[str, Any] = {
         "schema": SCHEMA,
         "id": line.id,
-        "request_id": line.request_id,
+        named(line.chain): line.chain,
         **event.as_json(),
     }
     if request is not None:

@@ -23,13 +23,13 @@ def page(lines: Sequence[Committed], *, pager: Pager, messages: Messages, find: 
     """Page for the lines that are about emergencies, each once; twice only where a crash hid that it was done."""
 
     def tell(line: Committed) -> None:
-        if line.event.type not in PAGED:
+        if line.event.type not in PAGED or line.request_id is None:
             return
         request = find(line.request_id)
         if request is None:
             return
-        known = {message.place: message for message in messages.of(line.request_id)}
-        message = known.get(pager.place) or Message(request_id=line.request_id, place=pager.place)
+        known = {message.place: message for message in messages.of(request.id)}
+        message = known.get(pager.place) or Message(request_id=request.id, place=pager.place)
         if message.version >= line.event.seq:
             return
         pager.publish(written(line, request))

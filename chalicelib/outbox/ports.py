@@ -7,22 +7,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from chalicelib.core.ledger import Event
+from chalicelib.core.ledger import Event, named
 from chalicelib.core.request import Request
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A new line of a request's history, as the table's stream tells of it."""
+    """A new line of a chain, as the table's stream tells of it. chain: as of `ledger.Recorded`."""
 
-    request_id: str
+    chain: str
     event: Event
     sequence_number: str
 
     @property
+    def request_id(self) -> str | None:
+        """None for what belongs to no request."""
+        return self.chain if named(self.chain) == "request_id" else None
+
+    @property
     def id(self) -> str:
         """What consumers know a repetition by: the same for the same line, however often it is announced."""
-        return f"{self.request_id}/{self.event.seq}"
+        return f"{self.chain}/{self.event.seq}"
 
 
 class Unreadable(Exception):

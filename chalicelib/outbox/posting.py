@@ -67,15 +67,15 @@ def post(lines: Sequence[Committed], desk: Desk) -> Delivered:
     shown: dict[str, int] = {}
 
     def tell(line: Committed) -> None:
-        if line.event.seq > shown.get(line.request_id, 0):
-            shown[line.request_id] = _tell(desk, line, until)
+        if line.request_id is not None and line.event.seq > shown.get(line.request_id, 0):
+            shown[line.request_id] = _tell(desk, line.request_id, line, until)
 
     return one_by_one(lines, tell)
 
 
-def _tell(desk: Desk, line: Committed, until: datetime) -> int:
+def _tell(desk: Desk, request_id: str, line: Committed, until: datetime) -> int:
     """Returns the version that all places show now, or that Slack would not show them."""
-    request = desk.requests.get(line.request_id)
+    request = desk.requests.get(request_id)
     if request is None:
         return line.event.seq  # erased since
     request = as_shown(desk.catalogue(), request, desk.now())

@@ -57,7 +57,8 @@ DUE_POSITION = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z#(" + ULID
 LIST_POSITION = f"({ULID_POSITION}|{DUE_POSITION})"
 ROLE_POSITION = "[a-z0-9][a-z0-9@-]{0,126}"
 SEQ_POSITION = "[0-9]{1,9}"
-DAY_POSITION = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z#" + ULID_POSITION + "#[0-9]{10}"
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+DAY_POSITION = f"{_DAY}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z#({ULID_POSITION}|day-{_DAY}-[0-9])#[0-9]{{10}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,7 +331,7 @@ ENDPOINTS = (
     Endpoint(
         method="GET",
         path="/events",
-        summary="All requests' events of a day, for auditors, oldest first",
+        summary="All events of a day, of requests and of none, for auditors, oldest first",
         view=day,
         query=bodies.DayQuery,
         answers={200: (views.RecordedList,)},

@@ -14,7 +14,7 @@ from chalicelib.broker.lending import Credentials
 from chalicelib.broker.seeing import Requestable
 from chalicelib.core.binding import GROUPS_LAST, SlackUser
 from chalicelib.core.catalogue import BreakGlass, Extensions, Rule, Stage, Who
-from chalicelib.core.ledger import Event, Recorded
+from chalicelib.core.ledger import Event, Recorded, named
 from chalicelib.core.life import Expired, State
 from chalicelib.core.principal import Kind, Principal
 from chalicelib.core.request import (
@@ -493,13 +493,17 @@ class EventList(Out):
 
 
 class RecordedView(EventView):
-    """One line of the history of `request_id`. Its hash covers the other fields, as in that history."""
+    """One line of the history of `request_id` or, where it belongs to no request, of `chain`, which is of its day.
 
-    request_id: str
+    Its hash covers the other fields, as in that history.
+    """
+
+    request_id: str | None = None
+    chain: str | None = None
 
     @classmethod
     def told(cls, recorded: Recorded) -> RecordedView:
-        return cls.model_validate({**recorded.event.as_json(), "request_id": recorded.request_id})
+        return cls.model_validate({**recorded.event.as_json(), named(recorded.chain): recorded.chain})
 
 
 class RecordedList(Out):

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from chalicelib.core.verifying import Chains
+from chalicelib.core.ledger import named
+from chalicelib.core.verifying import Chains, chain_of
 from daypass.showing import columns, plain
 
 BROKEN: Final = 5
@@ -47,8 +48,8 @@ def _read(lines: Iterable[str]) -> Chains:
             event = json.loads(line, object_pairs_hook=_each_name_once)
         except (ValueError, RecursionError) as wrong:
             raise ValueError(f"line {number} is no JSON, or has a name twice") from wrong
-        if not isinstance(event, dict) or not isinstance(event.get("request_id"), str):
-            raise ValueError(f"line {number} is no event with its request_id")
+        if not isinstance(event, dict) or chain_of(event) is None:
+            raise ValueError(f"line {number} is no event with its request_id or its chain")
         chains.take(event)
     return chains
 
@@ -66,27 +67,33 @@ def _told(chains: Chains) -> dict[str, Any]:
     return {
         "events": chains.events,
         "requests": chains.requests,
+        "day_chains": chains.day_chains,
         "from": first,
         "to": last,
-        "broken": [{"request_id": each.request_id, "seq": each.seq, "why": each.why} for each in chains.breaks()],
+        "broken": [{named(each.chain): each.chain, "seq": each.seq, "why": each.why} for each in chains.breaks()],
         "began_earlier": [{"request_id": id, "seq": seq} for id, seq in chains.began_earlier().items()],
     }
 
 
 def _shown(told: dict[str, Any]) -> str:
-    broken = len({each["request_id"] for each in told["broken"]})
+    broken = len({_chain(each) for each in told["broken"]})
     outcome = f"{broken} do not hold" if broken else "all hold"
     days = f", {plain(told['from'])} to {plain(told['to'])}" if told["from"] is not None else ""
-    parts = [f"{told['events']:,} events of {told['requests']:,} requests{days}: {outcome}."]
+    of_days = f" and {told['day_chains']:,} chains of days" if told["day_chains"] else ""
+    parts = [f"{told['events']:,} events of {told['requests']:,} requests{of_days}{days}: {outcome}."]
     if broken:
-        rows = [(each["request_id"], str(each["seq"]), each["why"]) for each in told["broken"]]
-        parts.append(columns(("REQUEST", "SEQ", "WHY"), rows))
+        rows = [(_chain(each), str(each["seq"]), each["why"]) for each in told["broken"]]
+        parts.append(columns(("CHAIN", "SEQ", "WHY"), rows))
     if told["began_earlier"]:
         began = [(each["request_id"], str(each["seq"])) for each in told["began_earlier"]]
         listed = columns(("REQUEST", "FROM SEQ"), began)
         parts.append(f"Began before this file, so that nothing is said of what came before:\n{listed}")
     parts.append("Whether a chain goes on after its last event here, a file cannot tell.")
     return "\n\n".join(parts)
+
+
+def _chain(told: dict[str, Any]) -> str:
+    return str(told.get("request_id") or told["chain"])
 
 
 def _stopped(sentence: str) -> typer.Exit:

@@ -527,7 +527,7 @@ def test_a_day_read_page_by_page_is_everybodys_events_of_it_oldest_first(store: 
         store.submit(change, claim=None, max_open=1, now=NOW)
         expected += [(change.after.id, event) for event in change.events[:-1]]
     read = pages(lambda after: store.day(first.date(), after=after, limit=limit))
-    told = [(recorded.request_id, recorded.event) for page in read for recorded in page]
+    told = [(recorded.chain, recorded.event) for page in read for recorded in page]
     assert told == sorted(expected, key=lambda pair: (pair[1].at, pair[0], pair[1].seq))
     assert [len(page) for page in read[:-1]] == [limit] * (len(read) - 1)
     assert len(store.day(midnight.date(), after=None, limit=50).items) == 9

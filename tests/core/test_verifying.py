@@ -9,20 +9,21 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.ledger import Event, EventType, Head, beginning, next_event
-from chalicelib.core.verifying import Chains
+from chalicelib.core.ledger import Event, EventType, Head, beginning, named, next_event
+from chalicelib.core.verifying import Chains, chain_of
 from tests.trails import NOON
 
 ALICES, BOBS = "01M844DZG0AAAAAAAAAAAAAAAA", "01M844DZG0BBBBBBBBBBBBBBBB"  # made at noon, too
+OF_THE_DAY = "day-2026-11-23-3"
 KINDS = (EventType.SUBMITTED, EventType.APPROVED, EventType.SESSION_ISSUING, EventType.SESSION_ISSUED, EventType.ENDED)
 Line = dict[str, Any]
 
 
-def a_chain(request_id: str, *, apart: timedelta = timedelta(hours=1)) -> list[Line]:
-    head, lines = beginning(request_id), []
+def a_chain(chain: str, *, apart: timedelta = timedelta(hours=1)) -> list[Line]:
+    head, lines = beginning(chain), []
     for number, kind in enumerate(KINDS):
-        event = next_event(head, kind, NOON + number * apart, "carol", {"n": number, "of": [{"id": request_id}]})
-        lines.append({**event.as_json(), "request_id": request_id})
+        event = next_event(head, kind, NOON + number * apart, "carol", {"n": number, "of": [{"id": chain}]})
+        lines.append({**event.as_json(), named(chain): chain})
         head = Head(event.seq, event.hash)
     return lines
 
@@ -32,7 +33,7 @@ def a_story() -> list[Line]:
 
 
 def rehashed(line: Line) -> Line:
-    event = Event(**{name: value for name, value in line.items() if name != "request_id"})
+    event = Event(**{name: value for name, value in line.items() if name not in ("request_id", "chain")})
     return {**line, "hash": event.computed_hash()}
 
 
@@ -113,11 +114,38 @@ def test_given_an_export_of_some_days_then_what_began_earlier_is_said_and_not_ca
     assert read([*lines, *a_chain(BOBS)]).breaks()[0].why.endswith("missing")  # the day on which it began is here
 
 
+@pytest.mark.parametrize("gone", range(len(KINDS)))
+def test_a_chain_of_a_day_is_whole_from_its_beginning_on_in_an_export_of_that_day(gone: int) -> None:
+    lines = a_chain(OF_THE_DAY)
+    chains = read(lines)
+    assert (chains.breaks(), chains.requests, chains.day_chains) == ([], 0, 1)
+    broken = read([*lines[:gone], *lines[gone + 1 :]])
+    assert [(each.chain, each.seq) for each in broken.breaks()] == [(OF_THE_DAY, gone + 1)][: len(KINDS) - 1 - gone]
+    assert broken.began_earlier() == {}
+
+
+def test_an_event_in_the_chain_of_another_day_is_told_though_its_hashes_are_right() -> None:
+    [found] = read(a_chain("day-2026-11-22-3")[:1]).breaks()
+    assert found.why == "is in a chain of another day"
+
+
+@pytest.mark.parametrize(
+    "names", [{"chain": ALICES}, {"request_id": OF_THE_DAY}, {"chain": 3}, {"request_id": None}, {}]
+)
+def test_a_line_that_names_no_chain_of_its_kind_names_none(names: Line) -> None:
+    assert chain_of({"seq": 1, **names}) is None
+
+
+def test_a_line_that_names_two_is_not_daypasss() -> None:
+    [found] = read([{**a_chain(ALICES)[0], "chain": OF_THE_DAY}]).breaks()
+    assert (found.chain, found.why) == (ALICES, "is not written as Daypass writes events")
+
+
 @pytest.mark.parametrize("gone", [1, 2])
 def test_it_is_said_where_and_why(gone: int) -> None:
     lines = a_chain(ALICES)
     [found] = read([lines[0], *lines[1 + gone :]]).breaks()
-    assert (found.request_id, found.seq, found.why) == (ALICES, 2, ["is missing", "to 3 are missing"][gone - 1])
+    assert (found.chain, found.seq, found.why) == (ALICES, 2, ["is missing", "to 3 are missing"][gone - 1])
     lines[2] = {**lines[2], "actor": "eve"}
     [found] = read(lines).breaks()
     assert (found.seq, found.why) == (3, "was changed: its hash is not the one of what it says")

@@ -13,7 +13,7 @@ import pytest
 
 from daypass.commands import DONE, ERROR
 from daypass.operator.verify import BROKEN
-from tests.core.test_verifying import ALICES, a_chain, a_story
+from tests.core.test_verifying import ALICES, OF_THE_DAY, a_chain, a_story
 from tests.daypass.test_commands import Ran
 
 ROOT = Path(__file__).parents[2]
@@ -55,11 +55,22 @@ def test_a_broken_one_is_named_with_seq_and_reason(file: Path) -> None:
     assert json.loads(told.out) == {
         "events": 4,
         "requests": 1,
+        "day_chains": 0,
         "from": "2026-11-23",
         "to": "2026-11-23",
         "broken": [{"request_id": ALICES, "seq": 2, "why": "is missing"}],
         "began_earlier": [],
     }
+
+
+def test_the_chains_of_a_day_are_checked_as_histories_are(file: Path) -> None:
+    write(file, [*a_chain(ALICES), *a_chain(OF_THE_DAY)])
+    assert verify(file).out.startswith("10 events of 1 requests and 1 chains of days, 2026-11-23 to 2026-11-23: all")
+    write(file, [*a_chain(ALICES), *a_chain(OF_THE_DAY)[1:]])
+    told = verify(file, "--json")
+    assert told.code == BROKEN
+    assert json.loads(told.out)["broken"] == [{"chain": OF_THE_DAY, "seq": 1, "why": "is missing"}]
+    assert OF_THE_DAY in verify(file).out
 
 
 def test_nobodys_words_forge_a_line(file: Path) -> None:

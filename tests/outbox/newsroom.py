@@ -26,9 +26,9 @@ CHANNEL = "C0SREAPPROVE"
 SRE = "sre administer payments"
 
 
-def a_record(request_id: str, event: Event, number: int = 1) -> dict[str, Any]:
-    """What Lambda is given for a new line of a history."""
-    image = EventItem.of(request_id, event).serialize()
+def a_record(chain: str, event: Event, number: int = 1) -> dict[str, Any]:
+    """What Lambda is given for a new line of a history, or of a chain of a day."""
+    image = EventItem.of(chain, event).serialize()
     return {
         "eventID": f"{number:032x}",
         "eventName": "INSERT",

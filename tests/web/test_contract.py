@@ -8,11 +8,12 @@ import pytest
 
 from chalicelib.core.catalogue import Quotas
 from chalicelib.core.hours import Hours
+from chalicelib.core.ledger import EventType
 from chalicelib.core.refusals import Refusal
 from chalicelib.core.request import Covers
 from chalicelib.core.verifying import Chains
 from chalicelib.web.problems import STATUS
-from tests.builders import HOUR
+from tests.builders import HOUR, NOW
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, FRANK, ROBOT
 from tests.stage import CATALOGUE, with_rules
 from tests.watching import counted
@@ -538,19 +539,21 @@ def test_what_lapsed_is_reported_by_the_clock_alone() -> None:
 def test_auditors_read_everybodys_events_of_a_day_page_by_page() -> None:
     api = Api()
     mine, others = active(api), asked(api, SANDBOX, who=ALICE)
+    told = api.stage.world.day_chains().append(EventType.ACTIVITY_READ, at=NOW, actor="dave", details={"request": mine})
     read, cursor = [], ""
     while cursor is not None:
         page = api.call("GET", f"/v1/events?day=2031-03-05&limit=2{cursor and f'&cursor={cursor}'}", who=DAVE).json
         read += page["items"]
         cursor = page["next_cursor"]
-    assert {event["request_id"] for event in read} == {mine, others}
+    assert [each for each in read if "request_id" not in each] == [{**told.event.as_json(), "chain": told.chain}]
+    assert {event["request_id"] for event in read if "chain" not in event} == {mine, others}
     for id in (mine, others):
         history = api.call("GET", f"/v1/requests/{id}/events", who=DAVE).json["items"]
-        assert [event for event in read if event["request_id"] == id] == [{**e, "request_id": id} for e in history]
+        assert [e for e in read if e.get("request_id") == id] == [{**e, "request_id": id} for e in history]
     chains = Chains()
     for event in read:
         chains.take(event)
-    assert (chains.requests, chains.breaks()) == (2, [])
+    assert (chains.requests, chains.day_chains, chains.breaks()) == (2, 1, [])
     assert api.call("GET", "/v1/events?day=2031-03-04", who=DAVE).json == {"items": [], "next_cursor": None}
 
 
