@@ -29,6 +29,9 @@ class Metric(StrEnum):
     EMERGENCY_SET_ASIDE = "EmergencySetAside"  # a message of the emergency queue that people have to look at
     REFUSALS = "Refusals"
     ANNOUNCEMENT_FAILED = "AnnouncementFailed"
+    CATALOGUE_REFUSED = "CatalogueRefused"  # what lies in S3 is not believed
+    CATALOGUE_NOT_SEEN = "CatalogueNotSeen"  # S3 or the table did not say what today's catalogue is
+    CATALOGUE_DOUBTED = "CatalogueDoubted"  # so for too long: nothing is lent but in an emergency
 
 
 _BY_THEMSELVES = {"sts-refused": Metric.STS_REFUSED, "review-overdue": Metric.REVIEW_OVERDUE}

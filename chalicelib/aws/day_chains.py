@@ -38,14 +38,25 @@ class DayChains:
         self._sleep = sleep
 
     @answering()
-    def append(self, kind: EventType, *, at: datetime, actor: str, details: Mapping[str, Detail]) -> Recorded:
+    def append(
+        self,
+        kind: EventType,
+        *,
+        at: datetime,
+        actor: str,
+        details: Mapping[str, Detail],
+        beside: Sequence[Write] = (),
+    ) -> Recorded:
+        """beside: what is stored in the same transaction. Raises Cancelled where that is what stands in the way."""
         for pause in (*PAUSES, None):
             chain = day_chain(at.date(), self._pick(SHARDS))
             event = next_event(self._head(chain), kind, at, actor, details)
             try:
-                # A transaction of one: unlike a put it may be sent twice, and is done once.
-                self._table.transact([Write(self._events.of(chain, event), Item.pk.does_not_exist())])
-            except Cancelled:
+                # A transaction, also of one: unlike a put it may be sent twice, and is done once.
+                self._table.transact([Write(self._events.of(chain, event), Item.pk.does_not_exist()), *beside])
+            except Cancelled as cancelled:
+                if "event" not in cancelled.stored:
+                    raise
                 if pause is not None:
                     self._sleep(random.uniform(0, pause))
                 continue

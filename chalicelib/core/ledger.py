@@ -42,6 +42,7 @@ class EventType(StrEnum):
     DENY_REMOVED = "deny.removed"
     ACTIVITY_READ = "activity.read"
     BYPASS_FOUND = "bypass.found"
+    CATALOGUE_CHANGED = "catalogue.changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ STATUS: Mapping[type[Refusal], int] = {
     refusals.TooLong: 422,
     refusals.TooManySessions: 429,
     refusals.StsRefused: 502,
+    refusals.CatalogueStale: 503,
     refusals.Unavailable: 503,
 }
 
