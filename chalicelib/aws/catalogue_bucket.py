@@ -20,6 +20,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.configprovider import ConfiguredEndpointProvider
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
+from urllib3.exceptions import HTTPError
 
 from chalicelib.core.believing import LOCATION, NotBelieved, Stored
 from chalicelib.core.refusals import Unavailable
@@ -38,6 +39,16 @@ TIMEOUTS = (0.5, 1.0)
 
 WITHIN = 2.0
 """Seconds for the body as a whole."""
+
+_SUFFIXES: Mapping[str, str] = {
+    "aws-cn": "amazonaws.com.cn",
+    "aws-eusc": "amazonaws.eu",
+    "aws-iso": "c2s.ic.gov",
+    "aws-iso-b": "sc2s.sgov.gov",
+    "aws-iso-e": "cloud.adc-e.uk",
+    "aws-iso-f": "csp.hci.ic.gov",
+}
+"""By partition; botocore tells them by an interface that it calls its own."""
 
 _CODE = re.compile(rb"<Code>([A-Za-z]{1,64})</Code>")
 
@@ -85,7 +96,7 @@ class CatalogueBucket:
             finally:
                 answer.raw.close()
                 self._http.close()  # a connection that slept for a minute, perhaps in a frozen Lambda, is dead
-        except (BotoCoreError, OSError, ValueError) as error:
+        except (BotoCoreError, HTTPError, OSError) as error:
             raise Unavailable(f"S3 did not answer ({type(error).__name__}).") from None
 
     def _stored(self, answer: Any) -> Stored | None:
@@ -128,7 +139,5 @@ def _url(session: Session, region: str, *, bucket: str, key: str) -> str:
     ).provide()
     if configured:
         return f"{configured.rstrip('/')}/{bucket}/{key}"
-    suffix = session.get_component("endpoint_resolver").get_partition_dns_suffix(
-        session.get_partition_for_region(region)
-    )
+    suffix = _SUFFIXES.get(session.get_partition_for_region(region), "amazonaws.com")
     return f"https://{bucket}.s3.{region}.{suffix}/{key}"

@@ -11,11 +11,14 @@ seen     one TransactWriteItems
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.condition import Condition
 
 from chalicelib.aws.answering import answering
@@ -28,6 +31,7 @@ from chalicelib.aws.transaction import Cancelled, Write
 from chalicelib.broker.ports import Stale
 from chalicelib.core.believing import LastGood, Version
 from chalicelib.core.ledger import Detail, EventType
+from chalicelib.core.refusals import Unavailable
 from chalicelib.core.times import read_stamp
 
 if TYPE_CHECKING:
@@ -79,7 +83,8 @@ class CatalogueState:
     def believe(self, before: LastGood | None, after: LastGood) -> None:
         """Put a newer version in the place of the last good one, and that on the record of the day.
 
-        Raises Stale where the last good one is another by now, Unavailable where the table does not answer.
+        Raises Stale where the last good one is another by now, Unavailable where the table does not answer, or does not
+        let this function write: those that only tell in Slack leave it to the others.
         """
         version = after.version
         details: dict[str, Detail] = plain(version)
@@ -87,22 +92,31 @@ class CatalogueState:
             details |= {"before": {"serial": before.version.serial, "digest": before.version.digest}}
         unchanged = _is(before.version) if before else Item.pk.does_not_exist()
         write = Write(self._items.of(after), unchanged)
-        try:
-            self._chains.append(
-                EventType.CATALOGUE_CHANGED, at=after.seen_at, actor=_ACTOR, details=details, beside=[write]
-            )
-        except Cancelled as cancelled:
-            raise Stale from cancelled
+        with _unavailable_where_not_written():
+            try:
+                self._chains.append(
+                    EventType.CATALOGUE_CHANGED, at=after.seen_at, actor=_ACTOR, details=details, beside=[write]
+                )
+            except Cancelled as cancelled:
+                raise Stale from cancelled
 
     @answering()
     def seen(self, before: LastGood, version: Version, at: datetime) -> None:
         """Put down when the last good version was seen in the bucket, and where. Nothing where others were faster."""
         after = replace(before, version=version, seen_at=at)
         same = _is(before.version) & (CatalogueItem.seen_at == plain(before.seen_at))
-        try:
+        with _unavailable_where_not_written(), suppress(Cancelled):
             self._table.transact([Write(self._items.of(after), same)])
-        except Cancelled:
-            return
+
+
+@contextmanager
+def _unavailable_where_not_written() -> Iterator[None]:
+    try:
+        yield
+    except TransactWriteError as error:
+        if error.cause_response_code != "AccessDeniedException":
+            raise
+        raise Unavailable("This function may not put down which catalogue is the newest: another one will.") from None
 
 
 def _is(version: Version) -> Condition:
