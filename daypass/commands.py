@@ -378,6 +378,13 @@ _elsewhere(
     needs=_SERVER,
 )
 _elsewhere(
+    "catalogue",
+    "Sign a catalogue for S3, verify it, and say who gains and who loses access by a newer one.",
+    package="operator",
+    needs=_SERVER,
+    module="catalogue_commands",
+)
+_elsewhere(
     "issuer",
     "Publish the keys by which Daypass is an OIDC provider: issuer publish.",
     package="operator",

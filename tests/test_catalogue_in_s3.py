@@ -13,8 +13,8 @@ import botocore.session
 import pytest
 
 from chalicelib import wiring
-from chalicelib.aws.catalogue_bucket import SIGNATURE
 from chalicelib.aws.table import Table
+from chalicelib.core.believing import SIGNATURE
 from chalicelib.core.refusals import Unavailable
 from chalicelib.signed_catalogue import SignedCatalogue
 from daypass.local.embedded_aws import HUB_ACCOUNT, EmbeddedAws

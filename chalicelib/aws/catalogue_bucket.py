@@ -22,17 +22,11 @@ from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from urllib3.exceptions import HTTPError
 
-from chalicelib.core.believing import LOCATION, NotBelieved, Stored
+from chalicelib.core.believing import LARGEST, LOCATION, SIGNATURE, NotBelieved, Stored
 from chalicelib.core.refusals import Unavailable
 
 if TYPE_CHECKING:
     from botocore.session import Session
-
-SIGNATURE = "daypass-signature"
-"""The metadata's name: S3 keeps it as `x-amz-meta-daypass-signature`."""
-
-LARGEST = 4 * 1024 * 1024
-"""Bytes. A catalogue of 5,000 rules has less than half of it."""
 
 TIMEOUTS = (0.5, 1.0)
 """Seconds to connect, and to wait for the answer to begin."""

@@ -11,6 +11,13 @@ LOCATION = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9-]{1,61}[a-z0-9])/(?P<key
 """S3's certificate covers no bucket with a dot in its name, and these characters of a key need no quoting."""
 
 
+SIGNATURE = "daypass-signature"
+"""Where the signature is: in the object's own metadata, which S3 keeps as `x-amz-meta-daypass-signature`."""
+
+LARGEST = 4 * 1024 * 1024
+"""Bytes. A catalogue of 5,000 rules has less than half of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """A version as it is stored: by whom it is signed, nobody has looked yet. etag: S3's own, of the bytes."""

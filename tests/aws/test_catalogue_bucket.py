@@ -15,8 +15,8 @@ from typing import Any
 import botocore.session
 import pytest
 
-from chalicelib.aws.catalogue_bucket import LARGEST, SIGNATURE, CatalogueBucket
-from chalicelib.core.believing import NotBelieved, Stored
+from chalicelib.aws.catalogue_bucket import CatalogueBucket
+from chalicelib.core.believing import LARGEST, SIGNATURE, NotBelieved, Stored
 from chalicelib.core.refusals import Unavailable
 from daypass.local.embedded_aws import HUB_ACCOUNT, EmbeddedAws
 from daypass.local.example import REGION
