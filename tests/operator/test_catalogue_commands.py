@@ -141,7 +141,7 @@ class TestSign:
         assert ci.s3.list_objects_v2(Bucket=ci.bucket)["KeyCount"] == 0
 
     def test_a_serial_goes_up_and_the_same_file_may_be_uploaded_again(self, run, ci: Ci, written) -> None:
-        def upload(*given: Any) -> tuple[int, str, str]:
+        def upload(*given: Any) -> Any:
             return run("catalogue", "sign", written(*given), "--key", ci.key, "--to", ci.to, *HUB)
 
         changed = ('max_duration = "8h"', 'max_duration = "6h"')
@@ -220,6 +220,15 @@ class TestVerify:
         assert (code, "The public key is no RSA public key" in err) == (1, True)
 
 
+DENY = "contractors never administer payments"
+ORDINARY = (
+    "group sre: up to 4 h, after 1 approval of group sre-leads, with a second factor, extended up to 2 times without "
+    "approval (rule 'sre administer payments')"
+)
+EMERGENCY = (
+    "group oncall: break-glass, up to 1 h, with a second factor, reviewed by group security within 24 h "
+    "(rule 'sre administer payments')"
+)
 CHANGED: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     "longer": (
         [('max_duration = "8h"', 'max_duration = "12h"')],
@@ -257,18 +266,10 @@ CHANGED: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [('who = { groups = ["contractors"] }', 'who = { groups = ["interns"] }')],
         [
             "payments-admin",
-            "  + group sre: up to 4 h, after 1 approval of group sre-leads, with a second factor, extended up to 2 "
-            "times without approval (rule 'sre administer payments'); who is of group contractors too is not denied any more "
-            "by 'contractors never administer payments'",
-            "  + group oncall: break-glass, up to 1 h, with a second factor, reviewed by group security within 24 h "
-            "(rule 'sre administer payments'); who is of group contractors too is not denied any more by "
-            "'contractors never administer payments'",
-            "  - group sre: up to 4 h, after 1 approval of group sre-leads, with a second factor, extended up to 2 "
-            "times without approval (rule 'sre administer payments'); who is of group interns too is denied from now on by "
-            "'contractors never administer payments'",
-            "  - group oncall: break-glass, up to 1 h, with a second factor, reviewed by group security within 24 h "
-            "(rule 'sre administer payments'); who is of group interns too is denied from now on by "
-            "'contractors never administer payments'",
+            f"  + {ORDINARY}; who is of group contractors too is not denied any more by {DENY!r}",
+            f"  + {EMERGENCY}; who is of group contractors too is not denied any more by {DENY!r}",
+            f"  - {ORDINARY}; who is of group interns too is denied from now on by {DENY!r}",
+            f"  - {EMERGENCY}; who is of group interns too is denied from now on by {DENY!r}",
         ],
     ),
     "the glass": (
