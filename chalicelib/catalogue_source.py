@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from chalicelib.core.catalogue import Catalogue
@@ -30,6 +31,12 @@ class CatalogueSource:
         if self._good is None:
             raise Unavailable("There is no usable catalogue yet: the log names its mistakes.")
         return self._good
+
+    def held(self) -> Catalogue | None:
+        """The last good catalogue; None where there never was one."""
+        with suppress(Unavailable):
+            return self()
+        return None
 
     def _stamp(self) -> tuple[int, int] | None:
         try:

@@ -34,6 +34,9 @@ class Metric(StrEnum):
     ANNOUNCEMENT_FAILED = "AnnouncementFailed"
     LEDGER_FORGED = "LedgerForged"  # the copy of the ledger and its source say two things of one event
     LEDGER_DIGESTED = "LedgerDigested"  # a day by itself; an alarm wants one a day
+    CATALOGUE_REFUSED = "CatalogueRefused"  # what lies in S3 is not believed
+    CATALOGUE_NOT_SEEN = "CatalogueNotSeen"  # S3 or the table did not say what today's catalogue is
+    CATALOGUE_DOUBTED = "CatalogueDoubted"  # so for too long: nothing is lent but in an emergency
 
 
 _BY_THEMSELVES = {"sts-refused": Metric.STS_REFUSED, "review-overdue": Metric.REVIEW_OVERDUE}

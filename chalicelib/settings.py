@@ -8,12 +8,23 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
+from chalicelib.core.believing import LOCATION
 from chalicelib.core.forgetting import LEAST
-from chalicelib.core.times import read_length
+from chalicelib.core.rsa import PublicKey, read_public_key
+from chalicelib.core.times import read_length, spoken
 
 PREFIX = "DAYPASS_"
+S3 = "s3://"
 SECRET_ARN = re.compile(
     r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[!-~]+|ssm:[a-z0-9-]+:[0-9]{12}:parameter/[!-~]+)",
     re.ASCII,
@@ -23,13 +34,20 @@ SECRET_ARN = re.compile(
 _PLACE = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]{1,500})?$"
 
 _KEY = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]{1,250}$"
+_SHORTEST_STALE, _LONGEST_STALE = timedelta(minutes=5), timedelta(hours=24)
 
 # No FIFO topic: it takes no e-mail addresses and wants a group for every message.
 _TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
 
 
-def _length(text: object) -> timedelta:
-    return read_length(str(text))
+def _length(text: object) -> object:
+    try:
+        return read_length(text) if isinstance(text, str) else text
+    except ValueError:
+        raise ValueError("write a length such as 30m, 1h or 400d") from None
+
+
+Length = Annotated[timedelta, BeforeValidator(_length)]
 
 
 class Misconfigured(Exception):
@@ -57,8 +75,12 @@ class SlackDoor(BaseModel):
 
 
 class Settings(BaseModel):
-    """table: the DynamoDB table's name. catalogue: a path. hub_account: the account that the broker runs in.
+    """table: the DynamoDB table's name. catalogue: a path, or `s3://bucket/key`. hub_account: the account that the
+    broker runs in.
 
+    catalogue_key: of a catalogue in S3, the public half of the KMS key that signs it, as `aws kms get-public-key` tells
+    it; two, with a space between them, while it is replaced. catalogue_max_stale: for how long such a catalogue is
+    today's after it was last seen, as in "1h".
     api_id, stage, organization_id: all three open the IAM door; without them it is shut.
     emergency_queue, emergency_key: both or neither: the URL of an SQS FIFO queue, and the ARN or id of a KMS HMAC key;
     what takes the table's place in an emergency while the table is out.
@@ -93,18 +115,39 @@ class Settings(BaseModel):
     trail: bool = False
     ledger_copy: Annotated[str, Field(pattern=_PLACE)] | None = None
     digest_key: Annotated[str, Field(pattern=_KEY)] | None = None
-    retain: Annotated[timedelta, BeforeValidator(_length), Field(ge=LEAST)] | None = None
+    retain: Annotated[Length, Field(ge=LEAST)] | None = None
     slack_signing_secret: SecretStr | None = None
     slack_bot_token: SecretStr | None = None
     slack_api: str = "https://slack.com/api/"
     signin: Annotated[str, Field(pattern=r"^https?://[!-~]{1,500}$")] | None = None
     local: bool = False
+    catalogue_key: str | None = None
+    catalogue_max_stale: Length = timedelta(hours=1)
 
     @model_validator(mode="after")
-    def _catalogue_is_a_path(self) -> Settings:
-        if self.catalogue.startswith("s3://"):
-            raise ValueError("a catalogue in S3 is not built yet: put the file into the package and give its path")
+    def _catalogue_is_signed(self) -> Settings:
+        if not self.catalogue.startswith(S3):
+            if self.catalogue_key is not None:
+                raise ValueError(f"{PREFIX}CATALOGUE_KEY is for a catalogue in S3: a file is not signed")
+            return self
+        if not LOCATION.fullmatch(self.catalogue):
+            raise ValueError(
+                f"{PREFIX}CATALOGUE: write s3://bucket/key: no dot in the bucket's name, a key of letters, digits, ._/-"
+            )
+        if not self.catalogue_keys:
+            raise ValueError(f"{PREFIX}CATALOGUE_KEY is missing: a catalogue in S3 is believed by its signature only")
+        if not _SHORTEST_STALE <= self.catalogue_max_stale <= _LONGEST_STALE:
+            between = f"between {spoken(_SHORTEST_STALE)} and {spoken(_LONGEST_STALE)}"
+            raise ValueError(f"{PREFIX}CATALOGUE_MAX_STALE must be {between}")
         return self
+
+    @property
+    def catalogue_keys(self) -> tuple[PublicKey, ...]:
+        """Raises ValueError."""
+        try:
+            return tuple(read_public_key(key) for key in (self.catalogue_key or "").split())
+        except ValueError as error:
+            raise ValueError(f"{PREFIX}CATALOGUE_KEY {error}") from None
 
     @model_validator(mode="after")
     def _queue_has_its_key(self) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from chalicelib.aws.queue import SqsQueue
     from chalicelib.aws.secrets import Secrets
     from chalicelib.broker.draining import Drained
+    from chalicelib.signed_catalogue import SignedCatalogue
     from chalicelib.slack.door import Door
 
 
@@ -51,17 +52,42 @@ def environment() -> settings.Settings:
 
 
 @cache
-def _catalogue() -> CatalogueSource:
+def _catalogue() -> CatalogueSource | SignedCatalogue:
     ours = environment()
 
     def parse(text: str) -> Catalogue:
         return read_catalogue(text, hub_account=ours.hub_account, partition=ours.partition, local=ours.local)
 
+    if ours.catalogue.startswith(settings.S3):
+        return _signed_catalogue(parse)
     return CatalogueSource(Path(ours.catalogue), parse)
+
+
+def _signed_catalogue(parse: Callable[[str], Catalogue]) -> SignedCatalogue:
+    from chalicelib.aws.catalogue_bucket import CatalogueBucket
+    from chalicelib.aws.catalogue_state import CatalogueState
+    from chalicelib.aws.clients import fallback_client
+    from chalicelib.signed_catalogue import SignedCatalogue
+
+    ours, stored = environment(), table()
+    quick = fallback_client(stored.session, "dynamodb", ours.region)
+    return SignedCatalogue(
+        CatalogueBucket(stored.session, ours.region, ours.catalogue),
+        CatalogueState(stored, day_chains(), quick),
+        ours.catalogue_keys,
+        parse,
+        now,
+        max_stale=ours.catalogue_max_stale,
+    )
 
 
 def catalogue() -> Catalogue:
     return _catalogue()()
+
+
+def held_catalogue() -> Catalogue | None:
+    """What is known of the catalogue without a call to AWS."""
+    return _catalogue().held()
 
 
 @cache
@@ -254,4 +280,4 @@ def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-INSIDE = Inside(world=world, gate=gate, catalogue=catalogue)
+INSIDE = Inside(world=world, gate=gate, catalogue=catalogue, held=held_catalogue)

@@ -485,6 +485,13 @@ _elsewhere(
     module="trusting",
 )
 _elsewhere(
+    "catalogue",
+    "Sign a catalogue for S3, verify it, and say who gains and who loses access by a newer one.",
+    package="operator",
+    needs=_SERVER,
+    module="catalogue_commands",
+)
+_elsewhere(
     "issuer",
     "Publish the keys by which Daypass is an OIDC provider: issuer publish.",
     package="operator",

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from chalicelib import settings
+from chalicelib.core.rsa import read_public_key
 from chalicelib.settings import Misconfigured
 from chalicelib.version import VERSION
+from tests.signing import PUBLIC_KEYS
 
 COMPLETE = {
     "DAYPASS_TABLE": "daypass",
@@ -102,9 +104,33 @@ def test_a_deployed_stage_never_believes_local_issuers() -> None:
         settings.read({**COMPLETE, "DAYPASS_LOCAL": "true", "AWS_LAMBDA_FUNCTION_NAME": "daypass-prod"})
 
 
-def test_a_catalogue_in_s3_is_refused_as_not_built_yet() -> None:
-    with pytest.raises(Misconfigured, match="not built yet"):
-        settings.read({**COMPLETE, "DAYPASS_CATALOGUE": "s3://bucket/catalogue.toml"})
+IN_S3 = {"DAYPASS_CATALOGUE": "s3://daypass-catalogue/prod/catalogue.toml", "DAYPASS_CATALOGUE_KEY": PUBLIC_KEYS[0]}
+
+
+def test_a_catalogue_in_s3_comes_with_the_key_that_signs_it_or_with_two() -> None:
+    read = settings.read({**COMPLETE, **IN_S3})
+    assert (read.catalogue, read.catalogue_max_stale) == (IN_S3["DAYPASS_CATALOGUE"], timedelta(hours=1))
+    assert read.catalogue_keys == (read_public_key(PUBLIC_KEYS[0]),)
+    both = settings.read({**COMPLETE, **IN_S3, "DAYPASS_CATALOGUE_KEY": " ".join(PUBLIC_KEYS)})
+    assert len(both.catalogue_keys) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        ({"DAYPASS_CATALOGUE_KEY": ""}, "DAYPASS_CATALOGUE_KEY is missing"),
+        ({"DAYPASS_CATALOGUE_KEY": "bm8ga2V5"}, "DAYPASS_CATALOGUE_KEY is no RSA public key"),
+        ({"DAYPASS_CATALOGUE": "s3://with.dot/c.toml"}, "no dot in the bucket's name"),
+        ({"DAYPASS_CATALOGUE": "s3://bucket"}, "write s3://bucket/key"),
+        ({"DAYPASS_CATALOGUE": "catalogue.toml"}, "DAYPASS_CATALOGUE_KEY is for a catalogue in S3"),
+        ({"DAYPASS_CATALOGUE_MAX_STALE": "4m"}, "CATALOGUE_MAX_STALE must be between 5 min and 24 h"),
+        ({"DAYPASS_CATALOGUE_MAX_STALE": "2d"}, "CATALOGUE_MAX_STALE must be between 5 min and 24 h"),
+        ({"DAYPASS_CATALOGUE_MAX_STALE": "soon"}, "CATALOGUE_MAX_STALE.*write a length such as 1h"),
+    ],
+)
+def test_what_would_have_a_catalogue_believed_by_mistake_is_refused(changed: dict[str, str], wrong: str) -> None:
+    with pytest.raises(Misconfigured, match=wrong):
+        settings.read({**COMPLETE, **IN_S3, **changed})
 
 
 def test_what_the_environment_holds_is_never_repeated() -> None:

@@ -54,19 +54,28 @@ class DayChains:
 
     @answering()
     def append(
-        self, kind: EventType, *, at: datetime, actor: str, details: Mapping[str, Detail], once: str | None = None
+        self,
+        kind: EventType,
+        *,
+        at: datetime,
+        actor: str,
+        details: Mapping[str, Detail],
+        once: str | None = None,
+        beside: Sequence[Write] = (),
     ) -> Recorded | None:
+        """beside: what is stored in the same transaction. Raises Cancelled where that is what stands in the way."""
         for pause in (*PAUSES, None):
             chain = day_chain(at.date(), self._pick(SHARDS))
             event = next_event(self._head(chain), kind, at, actor, details)
             try:
-                # A transaction of one: unlike a put it may be sent twice, and is done once.
-                self._table.transact(
-                    [Write(item, Item.pk.does_not_exist()) for item in self._items(chain, event, once)]
-                )
+                # A transaction, also of one: unlike a put it may be sent twice, and is done once.
+                ours = [Write(item, Item.pk.does_not_exist()) for item in self._items(chain, event, once)]
+                self._table.transact([*ours, *beside])
             except Cancelled as cancelled:
                 if "once" in cancelled.stored:
                     return None
+                if "event" not in cancelled.stored:
+                    raise
                 if pause is not None:
                     self._sleep(random.uniform(0, pause))
                 continue

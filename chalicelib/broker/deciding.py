@@ -24,7 +24,7 @@ from chalicelib.core.refusals import (
     NotPending,
 )
 from chalicelib.core.request import Approval, Change, Request
-from chalicelib.core.rules import refuse_where_frozen
+from chalicelib.core.rules import refuse_where_halted
 from chalicelib.core.schedule import answer_by, window_cut
 from chalicelib.core.session import as_asked, long_enough
 from chalicelib.core.times import spoken, stamp
@@ -70,7 +70,8 @@ def approve(
     """Say yes, perhaps for a shorter time; it is approved once the stages of any one admitting rule are filled.
 
     Raises NotFound, MayNotApprove, AlreadyApprovedByYou, NotPending, ChangedMeanwhile, NotEligible (the catalogue is
-    frozen) and Invalid: longer than asked, or so short that a window that was asked for would be over by now.
+    frozen), CatalogueStale, and Invalid: longer than asked, or so short that a window that was asked for would be over
+    by now.
     """
 
     def step(catalogue: Catalogue, request: Request, now: datetime) -> Change:
@@ -79,7 +80,7 @@ def approve(
         shortened = _shortened(request, duration)
         decider = known(world, principal, about(request))
         rules = _decidable(catalogue, request, decider, now, shortened)
-        refuse_where_frozen(catalogue)
+        refuse_where_halted(catalogue)
         keys = approvals.qualifies(rules, decider)
         yes = Approval(by=principal.id, at=now, comment=comment, qualifies=keys, mfa=principal.mfa)
         if refusal := approvals.may_approve(request, rules, yes):

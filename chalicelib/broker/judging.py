@@ -19,7 +19,7 @@ from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge, held
 from chalicelib.core.refusals import Invalid, NotActive, NotEligible, NotYours, Refusal, TooManySessions
 from chalicelib.core.request import Request
-from chalicelib.core.rules import Terms, decide, emergency, lending_first, lends_from, refuse_where_frozen
+from chalicelib.core.rules import Terms, decide, emergency, lending_first, lends_from, refuse_where_halted
 from chalicelib.core.session import as_asked, long_enough
 from chalicelib.core.times import spoken, stamp
 
@@ -49,8 +49,8 @@ def way_in(
 ) -> Way:
     """By what the request may be used today, other than by what is used up.
 
-    Raises NotYours, NotEligible, NotActive (outside the window, a rule's hours or its limits too), QuotaUsed and
-    TooManySessions.
+    Raises NotYours, NotEligible, CatalogueStale, NotActive (outside the window, a rule's hours or its limits too),
+    QuotaUsed and TooManySessions.
     """
     usable(request, principal, now)
     _sparing(request, now)
@@ -138,7 +138,7 @@ def _ordinary(
     catalogue: Catalogue, request: Request, principal: Principal, now: datetime, used_up: Sequence[DayIsUsed]
 ) -> Way:
     """By the rules that admit the request today and are filled by its approvals."""
-    refuse_where_frozen(catalogue)
+    refuse_where_halted(catalogue)
     rules = admitting_now(catalogue, request, principal)
     filled = [rule for rule in rules if approvals.lacking(rule, request.approvals) == 0]
     if not filled:

@@ -257,12 +257,14 @@ def _prefixes(text: str, lengths: Iterable[int]) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """digest: the SHA-256 of the file, in hex. frozen: nothing is approved or lent; asking stays possible.
+    """digest: the SHA-256 of the file, in hex. serial: goes up with every version that S3 gives.
 
-    provider: where a role is lent via oidc, never None.
+    frozen: nothing is approved or lent; asking stays possible. doubt: why it may not be today's any more, in a
+    sentence; then nothing is approved or lent but in an emergency. provider: where a role is lent via oidc, never None.
     """
 
     digest: str
+    serial: int | None = None
     issuers: tuple[Issuer, ...] = ()
     directories: Mapping[str, Directory] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
@@ -270,6 +272,7 @@ class Catalogue:
     rules: tuple[Rule, ...] = ()
     auditors: Who = Who()
     frozen: bool = False
+    doubt: str | None = None
     quotas: Quotas = field(default_factory=Quotas)
     provider: Provider | None = None
     examples: tuple[Example, ...] = ()

@@ -45,6 +45,7 @@ class EventType(StrEnum):
     ACTIVITY_READ = "activity.read"
     BYPASS_FOUND = "bypass.found"
     SESSION_UNSEEN = "session.unseen"
+    CATALOGUE_CHANGED = "catalogue.changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

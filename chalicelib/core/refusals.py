@@ -205,6 +205,14 @@ class ConsoleRefused(Refusal):
     title = "AWS did not sign you in to its console"
 
 
+class CatalogueStale(Refusal):
+    """For too long nobody could see that the catalogue is still today's."""
+
+    slug = "catalogue-stale"
+    title = "The catalogue may be out of date"
+    retry_after = timedelta(minutes=1)
+
+
 class Unavailable(Refusal):
     """Something Daypass needs did not answer; whether it acted may be unknown. `retry_after`: when to ask again.
 

@@ -14,11 +14,12 @@ from enum import StrEnum
 from chalicelib.core import extension
 from chalicelib.core.catalogue import BreakGlass, Catalogue, Effect, Role, Rule, Who
 from chalicelib.core.principal import Kind, Principal
-from chalicelib.core.refusals import FieldError, Invalid, NotEligible, Refusal, TooLong
+from chalicelib.core.refusals import CatalogueStale, FieldError, Invalid, NotEligible, Refusal, TooLong
 from chalicelib.core.request import Link
 from chalicelib.core.times import spoken, stamp
 
 FROZEN = "The catalogue is frozen: nothing is approved or lent until `freeze` is taken out of it."
+IN_DOUBT = "Until it is seen again nothing is approved or lent but in an emergency; the log says why it is not."
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +128,22 @@ def not_eligible(role_name: str) -> NotEligible:
     )
 
 
-def refuse_where_frozen(catalogue: Catalogue) -> None:
-    """Raises NotEligible where the catalogue is frozen: asked before anything is approved or lent."""
+def refuse_where_halted(catalogue: Catalogue) -> None:
+    """Raises NotEligible where the catalogue is frozen, CatalogueStale where it may not be today's any more.
+
+    Asked before anything is approved or lent, but for emergencies.
+    """
     if catalogue.frozen:
         raise NotEligible(f"{FROZEN} You may ask.")
+    if catalogue.doubt:
+        raise CatalogueStale(f"{catalogue.doubt} {IN_DOUBT}")
+
+
+def _halts(catalogue: Catalogue) -> Iterator[str]:
+    if catalogue.frozen:
+        yield FROZEN
+    if catalogue.doubt:
+        yield f"{catalogue.doubt} {IN_DOUBT}"
 
 
 def ways_in(catalogue: Catalogue, principal: Principal, role_name: str) -> tuple[Rule, ...]:
@@ -207,12 +220,12 @@ def explain(catalogue: Catalogue, principal: Principal, terms: Terms, at: dateti
     at: when the access would be used; hours are told as they are then.
     """
     return tuple(
-        considered(rule, principal, terms, at, frozen=catalogue.frozen) for rule in catalogue.rules_about(terms.role)
+        considered(rule, principal, terms, at, tuple(_halts(catalogue))) for rule in catalogue.rules_about(terms.role)
     )
 
 
-def considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, *, frozen: bool) -> Considered:
-    """What one rule that covers the role says to the ask. at, frozen: as for `explain`."""
+def considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, halts: Sequence[str] = ()) -> Considered:
+    """What one rule that covers the role says to the ask. at: as for `explain`. halts: why nothing is lent now."""
     if not rule.concerns(principal):
         lacking = " and ".join(rule.who.lacking(principal)) or "is for nobody"
         return Considered(rule, False, f"{rule.name!r} is not for this caller: it {lacking}.")
@@ -225,7 +238,7 @@ def considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, *, 
     found = tuple(objections(rule, principal, terms))
     if found:
         return Considered(rule, False, " ".join(_objected(rule, each, terms) for each in found))
-    return Considered(rule, True, " ".join([_admitted(rule), *_guards(rule, at), *([FROZEN] if frozen else [])]))
+    return Considered(rule, True, " ".join([_admitted(rule), *_guards(rule, at), *halts]))
 
 
 def _guards(rule: Rule, at: datetime) -> Iterator[str]:

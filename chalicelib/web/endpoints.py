@@ -33,6 +33,7 @@ from chalicelib.core.refusals import (
     AlreadyApprovedByYou,
     AlreadyExtended,
     AlreadyReviewed,
+    CatalogueStale,
     ChangedMeanwhile,
     ConsoleRefused,
     FieldError,
@@ -118,19 +119,23 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenEndpoint:
-    """An address that needs no proof: it tells what anybody may know. view: takes the catalogue, if there is one."""
+    """An address that needs no proof: it tells what anybody may know. view: takes the catalogue, if there is one.
+
+    looks: whether the catalogue is looked for, or only told as it is held.
+    """
 
     path: str
     summary: str
     view: Callable[[Catalogue | None], BaseModel]
     answer: type[BaseModel]
     refuses: tuple[type[Refusal], ...] = ()
+    looks: bool = True
 
 
 GATE_REFUSES = (Unauthenticated, PassAsksForPass, GroupsOverage, Unavailable, Invalid)
 BODY_REFUSES = (TooLarge, UnsupportedMediaType)
 DECISION_REFUSES = (NotFound, MayNotApprove, NotPending, ChangedMeanwhile)
-LENDING_REFUSES = (NotYours, NotActive, NotEligible, QuotaUsed, TooManySessions, StsRefused)
+LENDING_REFUSES = (NotYours, NotActive, NotEligible, CatalogueStale, QuotaUsed, TooManySessions, StsRefused)
 EXTENDING_REFUSES = (NotFound, NotYours, NotActive, AlreadyExtended, ChangedMeanwhile)
 ASKING_REFUSES = (
     NotEligible,
@@ -144,7 +149,10 @@ ASKING_REFUSES = (
 
 
 def health(catalogue: Catalogue | None) -> views.HealthView:
-    known = {} if catalogue is None else {"catalogue_digest": catalogue.digest}
+    known: dict[str, Any] = {}
+    if catalogue is not None:
+        told = {"digest": catalogue.digest, "serial": catalogue.serial, "doubt": catalogue.doubt}
+        known = {f"catalogue_{name}": value for name, value in told.items() if value is not None}
     return views.HealthView(status="ok", version=VERSION, **known)
 
 
@@ -306,7 +314,7 @@ def _key(call: Call, route: str) -> IdempotencyKey | None:
 
 
 OPEN = (
-    OpenEndpoint(path="/health", summary="Whether Daypass is up", view=health, answer=views.HealthView),
+    OpenEndpoint(path="/health", summary="Whether Daypass is up", view=health, answer=views.HealthView, looks=False),
     OpenEndpoint(
         path="/login",
         summary="What a client needs to log in",
@@ -387,7 +395,7 @@ ENDPOINTS = (
         view=approve,
         body=bodies.ApproveBody,
         answers={200: (views.RequestView,)},
-        refuses=(*DECISION_REFUSES, AlreadyApprovedByYou, NotEligible),
+        refuses=(*DECISION_REFUSES, AlreadyApprovedByYou, NotEligible, CatalogueStale),
     ),
     Endpoint(
         method="POST",

@@ -41,6 +41,7 @@ STATUS: Mapping[type[Refusal], int] = {
     refusals.TooManySessions: 429,
     refusals.StsRefused: 502,
     refusals.ConsoleRefused: 502,
+    refusals.CatalogueStale: 503,
     refusals.Unavailable: 503,
 }
 

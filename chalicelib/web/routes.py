@@ -47,11 +47,15 @@ SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What lies behind the doors; each is made at its first use."""
+    """What lies behind the doors; each is made at its first use.
+
+    held: the catalogue as it is known without asking AWS for it; None where it is not.
+    """
 
     world: Callable[[], World]
     gate: Callable[[], Gate]
     catalogue: Callable[[], Catalogue]
+    held: Callable[[], Catalogue | None]
 
 
 def mount_open(app: Chalice, inside: Inside) -> None:
@@ -126,8 +130,9 @@ def _request_id(request: HttpRequest) -> str:
 
 def _open_view(endpoint: OpenEndpoint, inside: Inside) -> View:
     def view(request: HttpRequest, fields: Fields) -> Response:
+        catalogue: Catalogue | None
         try:
-            catalogue = inside.catalogue()
+            catalogue = inside.catalogue() if endpoint.looks else inside.held()
         except Unavailable:
             catalogue = None
         return _sent(Answer(200, endpoint.view(catalogue)))

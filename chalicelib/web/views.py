@@ -48,9 +48,13 @@ class Out(BaseModel):
 
 
 class HealthView(Out):
+    """catalogue_doubt: why nothing is approved or lent but in an emergency, where that is so."""
+
     status: Literal["ok"] = "ok"
     version: str
     catalogue_digest: str | None = None
+    catalogue_serial: int | None = None
+    catalogue_doubt: str | None = None
 
 
 class LoginIssuer(Out):

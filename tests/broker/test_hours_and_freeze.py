@@ -1,4 +1,4 @@
-"""Hours bound what is lent and its wall; a freeze stops approving and lending, and nothing else."""
+"""Hours bound what is lent and its wall; a freeze, or doubt, stops approving and lending, and nothing else."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,10 +6,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from chalicelib.broker import asking, deciding, ending, lending
+from chalicelib.broker import asking, deciding, emergency, ending, lending, revoking
+from chalicelib.broker.lending import Credentials
+from chalicelib.core.catalogue import Catalogue
 from chalicelib.core.hours import DAYS, Hours
 from chalicelib.core.life import State, Window
-from chalicelib.core.refusals import NotActive, NotEligible
+from chalicelib.core.refusals import CatalogueStale, NotActive, NotEligible, Refusal
 from chalicelib.core.request import Request
 from tests.broker.test_lending import wall
 from tests.builders import HOUR, NOW, SECOND
@@ -18,6 +20,12 @@ from tests.stage import CATALOGUE, Stage, an_ask, with_rules
 
 RULE = "engineers administer the sandbox"
 FROZEN = replace(CATALOGUE, frozen=True)
+DOUBTED = replace(CATALOGUE, doubt="It is not known whether this catalogue is the newest.")
+HALTED = pytest.mark.parametrize(
+    ("catalogue", "refusal", "says"),
+    [(FROZEN, NotEligible, "^The catalogue is frozen: "), (DOUBTED, CatalogueStale, "^It is not known whether this ")],
+    ids=["frozen", "in doubt"],
+)
 SANDBOX = an_ask("sandbox-admin", 8 * HOUR)
 # NOW is a Wednesday, 13:00 in Berlin.
 OFFICE = Hours(days=frozenset(DAYS[:5]), opens=8 * HOUR, closes=18 * HOUR, zone=ZoneInfo("Europe/Berlin"))
@@ -79,14 +87,18 @@ def test_a_dry_run_says_when_a_rule_lends_by_the_start_that_is_asked_for_or_by_n
         assert any(f"in its hours only, {OFFICE}: {when}" in why for why in dry.why)
 
 
-def test_a_dry_run_says_that_the_catalogue_is_frozen_but_to_those_whom_that_does_not_stop() -> None:
-    stage = Stage(catalogue=FROZEN)
+@HALTED
+def test_a_dry_run_says_that_the_catalogue_is_halted_but_to_those_whom_that_does_not_stop(
+    catalogue: Catalogue, refusal: type[Refusal], says: str
+) -> None:
+    stage = Stage(catalogue=catalogue)
     for who, wish in ((ALICE, SANDBOX), (CAROL, an_ask())):
         [why] = asking.dry_run(stage.world, who, wish).why
-        assert "The catalogue is frozen" in why
+        assert says.removeprefix("^") in why
     fire = an_ask(reason="payments are down for everybody", break_glass=True)
     [why] = asking.dry_run(stage.world, CAROL, fire).why
-    assert "frozen" not in why
+    assert "The catalogue" not in why
+    assert "is not known" not in why
     assert "5 times a day (UTC) at most" in why
 
 
@@ -125,11 +137,14 @@ def test_on_the_days_on_which_clocks_are_set_the_wall_stands_where_the_clock_sho
     assert wall(stage) == closes
 
 
-def test_given_a_freeze_then_nothing_is_approved_and_nothing_lent_and_asking_stays_possible() -> None:
+@HALTED
+def test_given_a_halt_then_nothing_is_approved_and_nothing_lent_and_asking_stays_possible(
+    catalogue: Catalogue, refusal: type[Refusal], says: str
+) -> None:
     stage = Stage()
     used, ready, pending = stage.approved(), stage.approved(), stage.asked()
     stage.lent(used)
-    stage.catalogue = FROZEN
+    stage.catalogue = catalogue
 
     def approve() -> Request:
         return deciding.approve(stage.world, FRANK, pending.id, comment=None, duration=None)
@@ -141,7 +156,7 @@ def test_given_a_freeze_then_nothing_is_approved_and_nothing_lent_and_asking_sta
         lambda: lending.ask_and_lend(stage.world, ALICE, SANDBOX, None),
     ):
         before = stage.requests.everything(after=None, limit=50).items
-        with pytest.raises(NotEligible, match=r"^The catalogue is frozen: "):
+        with pytest.raises(refusal, match=says):
             act()
         assert stage.requests.everything(after=None, limit=50).items == before
     assert stage.asked(CAROL).state(NOW) is State.PENDING
@@ -150,11 +165,31 @@ def test_given_a_freeze_then_nothing_is_approved_and_nothing_lent_and_asking_sta
     assert stage.lent(used)
 
 
-def test_given_a_freeze_then_saying_no_taking_back_and_giving_back_stay_possible() -> None:
+@HALTED
+def test_given_a_halt_then_the_glass_is_broken_and_its_sessions_go_on(
+    catalogue: Catalogue, refusal: type[Refusal], says: str
+) -> None:
+    stage = Stage(catalogue=catalogue)
+    fire = an_ask(reason="payments are down for everybody", break_glass=True)
+    lent = lending.ask_and_lend(stage.world, CAROL, fire, None)
+    assert isinstance(lent, Credentials)
+    assert stage.lent(stage.request(lent.request_id))
+    pending = stage.asked()
+    escalated = emergency.escalate(stage.world, CAROL, pending.id, reason="payments are down for everybody")
+    assert escalated.break_glass
+
+
+@HALTED
+def test_given_a_halt_then_saying_no_taking_back_taking_away_and_giving_back_stay_possible(
+    catalogue: Catalogue, refusal: type[Refusal], says: str
+) -> None:
     stage = Stage()
     used, ready, pending = stage.approved(), stage.approved(), stage.asked()
+    revoked = stage.approved()
     stage.lent(used)
-    stage.catalogue = FROZEN
+    stage.lent(revoked)
+    stage.catalogue = catalogue
+    assert revoking.revoke(stage.world, FRANK, revoked.id, comment="no more").state(NOW) is State.REVOKED
     assert deciding.deny(stage.world, FRANK, pending.id, comment="no").state(NOW) is State.DENIED
     assert ending.cancel(stage.world, CAROL, ready.id).state(NOW) is State.CANCELLED
     assert ending.give_back(stage.world, CAROL, used.id).state(NOW) is State.RETURNED

@@ -27,7 +27,12 @@ from tests.stage import an_ask
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "docs/event.schema.json").read_text("utf-8"))
-OF_NO_REQUEST = (EventType.ACTIVITY_READ, EventType.BYPASS_FOUND, EventType.SESSION_UNSEEN)
+OF_NO_REQUEST = (
+    EventType.ACTIVITY_READ,
+    EventType.BYPASS_FOUND,
+    EventType.SESSION_UNSEEN,
+    EventType.CATALOGUE_CHANGED,
+)
 FREE_TEXTS = ("CANARY reason", "CANARY comment", "CANARY escalation reason", "CANARY verdict", "CANARY why")
 
 

@@ -59,7 +59,10 @@ class Api:
     def __post_init__(self) -> None:
         self.app = Chalice(app_name="daypass-test")
         inside = Inside(
-            world=lambda: self.stage.world, gate=lambda: self.gate, catalogue=lambda: self.stage.world.catalogue()
+            world=lambda: self.stage.world,
+            gate=lambda: self.gate,
+            catalogue=lambda: self.stage.world.catalogue(),
+            held=lambda: self.stage.catalogue,
         )
         mount_open(self.app, inside)
         mount(self.app, Door.BEARER, inside)

@@ -163,6 +163,12 @@ def test_health_and_login_and_me() -> None:
         "version": "0.1.0",
         "catalogue_digest": api.stage.catalogue.digest,
     }
+    api.stage.catalogue = replace(api.stage.catalogue, serial=7, doubt="It is not known whether it is the newest.")
+    health = api.call("GET", "/v1/health", who=None).json
+    assert health["catalogue_serial"] == 7
+    assert health["catalogue_doubt"] == "It is not known whether it is the newest."
+    stale = api.call("POST", "/v1/credentials", SANDBOX, who=ALICE)
+    assert (stale.status, stale.slug, stale.headers["Retry-After"]) == (503, "catalogue-stale", "60")
     [issuer] = api.call("GET", "/v1/login", who=None).json["issuers"]
     assert (issuer["name"], issuer["audience"]) == ("local-people", "daypass")
     me = api.call("GET", "/v1/me", who=CAROL).json

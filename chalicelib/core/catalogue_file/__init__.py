@@ -57,6 +57,7 @@ def read_catalogue(text: str, *, hub_account: str, partition: str = "aws", local
         raise CatalogueMistakes(found)
     return Catalogue(
         digest=hashlib.sha256(text.encode()).hexdigest(),
+        serial=file.serial,
         issuers=issuers,
         directories=directories,
         accounts={name: account for name, account in accounts.items() if account},

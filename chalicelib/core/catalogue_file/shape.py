@@ -16,6 +16,7 @@ Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
 Quota = Annotated[int, Field(ge=1, le=100)]
 _OURS = Quotas()
+LARGEST_SERIAL = 2**53 - 1  # what a history takes as a number
 
 
 class Shape(BaseModel):
@@ -163,6 +164,7 @@ class ExampleShape(Shape):
 class FileShape(Shape):
     """None stands for an entry that is there and has not the shape of one."""
 
+    serial: Annotated[int, Field(ge=1, le=LARGEST_SERIAL)] | None = None
     freeze: bool = False
     quotas: QuotasShape = QuotasShape()
     issuers: Annotated[tuple[IssuerShape | None, ...], Field(strict=False)] = ()
