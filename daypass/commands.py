@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib import import_module
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 DONE, ERROR, DENIED, NOT_ELIGIBLE, INTERRUPTED = 0, 1, 2, 3, 130
 _EXIT: Final = {"not-eligible": NOT_ELIGIBLE}
-_TOKEN_SECONDS: Final = 120
 # Bare digits are seconds only where they stand alone: 1h30 could mean anything.
 _DURATION = re.compile(r"(?:([0-9]{1,3})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s)?|([0-9]{1,7})", re.ASCII)
 _PROCESS: Final = ("Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId")
@@ -42,7 +40,8 @@ _ENV: Final = {
 
 app = typer.Typer(
     help="AWS access for a reason, for a while.",
-    epilog="DAYPASS_URL says where (http://127.0.0.1:8000); DAYPASS_TOKEN or DAYPASS_TOKEN_COMMAND says who you are.",
+    epilog="`daypass login` says where and who you are; or DAYPASS_URL (http://127.0.0.1:8000), and one of "
+    "DAYPASS_TOKEN, DAYPASS_TOKEN_FILE, DAYPASS_TOKEN_COMMAND and DAYPASS_IAM.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich takes longer to load than help takes to read
     pretty_exceptions_enable=False,
@@ -273,15 +272,46 @@ def roles(
 
 
 @app.command()
+def login(
+    server: Annotated[str | None, typer.Argument(metavar="URL", help="Of the Daypass: https://…")] = None,
+    issuer: Annotated[str | None, typer.Option(help="By its name, where there are several.")] = None,
+    device: Annotated[bool, typer.Option("--device", help="Sign in on another machine, by a code.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="That your browser comes back to; 0: a free one.")] = 0,
+) -> None:
+    """Sign in, in your browser or with --device by a code: daypass login https://daypass.example.com"""
+    from daypass import entering, tokens
+
+    where = server or tokens.server(os.environ)
+    entered, me = entering.log_in(where, tokens.logins(os.environ), _note, issuer=issuer, device=device, port=port)
+    _line(f"Logged in at {entered.server} as {showing.plain(me.get('id'))} {entering.lasts(entered)}")
+
+
+@app.command()
+def logout(server: Annotated[str | None, typer.Argument(metavar="URL", help="Of the Daypass.")] = None) -> None:
+    """Forget the login on this machine, and have the issuer forget it."""
+    from daypass import entering, tokens
+
+    where = server or tokens.server(os.environ)
+    was_in, error = entering.log_out(where, tokens.logins(os.environ))
+    _line(f"Logged out at {where}." if was_in else f"You were not logged in at {where}.")
+    if error:
+        raise _Stop(f"It is gone here, but perhaps not at the issuer: {error.detail}")
+
+
+@app.command()
 def whoami(as_json: AsJson = False) -> None:
-    """Say who Daypass takes you for."""
+    """Say who Daypass takes you for, and until when your login lasts."""
+    from daypass import entering, tokens
+
     me = _client().me()
+    login = tokens.stored(os.environ)
     if as_json:
         _json(me)
         return
     groups = ", ".join(showing.plain(group) for group in me.get("groups", []))
     about = [(name, showing.plain(me.get(name))) for name in ("id", "kind", "issuer", "authenticated_at")]
-    _line(showing.pairs([*about, ("groups", groups), ("mfa", "yes" if me.get("mfa") else "no")]))
+    mine = [("groups", groups), ("mfa", "yes" if me.get("mfa") else "no")]
+    _line(showing.pairs([*about, *mine, *([("login", entering.lasts(login))] if login else [])]))
 
 
 @app.command("slack-bind")
@@ -435,36 +465,15 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _client() -> Client:
+    from daypass import tokens
     from daypass.client import Client
 
-    return Client(os.environ.get("DAYPASS_URL") or "http://127.0.0.1:8000", _token())
+    url = tokens.server(os.environ)
+    if profile := os.environ.get(tokens.IAM, "").strip():
+        from daypass.signing import Signer
 
-
-def _token() -> str:
-    if token := os.environ.get("DAYPASS_TOKEN", "").strip():
-        return token
-    command = os.environ.get("DAYPASS_TOKEN_COMMAND", "").strip()
-    if not command:
-        raise _Stop(
-            "No token: set DAYPASS_TOKEN, or DAYPASS_TOKEN_COMMAND to what prints one "
-            "(with `daypass local`: DAYPASS_TOKEN_COMMAND='daypass token alice')."
-        )
-    try:
-        words = shlex.split(command)
-        # What it has to say goes to the terminal; its answer is the token, and goes nowhere else.
-        done = subprocess.run(words, stdout=subprocess.PIPE, timeout=_TOKEN_SECONDS, check=False)
-    except (ValueError, IndexError):
-        raise _Stop("DAYPASS_TOKEN_COMMAND is not a command line: a quotation mark is missing.") from None
-    except OSError as error:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND does not run: {words[0]}: {error.strerror}.") from None
-    except subprocess.TimeoutExpired:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) took longer than {_TOKEN_SECONDS} s.") from None
-    if done.returncode:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) failed with exit code {done.returncode}.")
-    token = done.stdout.decode(errors="replace").strip()
-    if not token:
-        raise _Stop(f"DAYPASS_TOKEN_COMMAND ({words[0]}) printed nothing.")
-    return token
+        return Client(url, sign=Signer(url, profile))
+    return Client(url, tokens.source(os.environ, url))
 
 
 def _lent(client: Client, what: str) -> Json:

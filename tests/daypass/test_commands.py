@@ -34,7 +34,12 @@ class Daypass:
     """Runs `daypass` as a person would, in a process of its own; what it prints never holds the token."""
 
     def __init__(self, server: Server) -> None:
-        self.env = {"PATH": os.environ["PATH"], "DAYPASS_URL": server.url, "DAYPASS_TOKEN": TOKEN}
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.devnull,
+            "DAYPASS_URL": server.url,
+            "DAYPASS_TOKEN": TOKEN,
+        }
 
     def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Ran:
         kept = {name: value for name, value in {**self.env, **env}.items() if value}
@@ -542,7 +547,7 @@ class TestToken:
     @pytest.mark.parametrize(
         ("command", "words"),
         [
-            ("", "No token"),
+            ("", "You are not logged in at"),
             ("false", "failed with exit code 1"),
             ("true", "printed nothing"),
             ("/no/such/command", "does not run"),
