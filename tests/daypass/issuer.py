@@ -8,10 +8,9 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 from daypass.issuer import Offer
 from tests.daypass.conftest import Asked, Said, Server
@@ -58,6 +57,7 @@ class FakeIssuer:
         self.polls: list[dict[str, Any]] = []
         self.server.answers["GET", DISCOVERY] = lambda _: Said(body=self.document)
         self.server.answers["POST", "/token"] = self._token
+        self.server.answers["GET", "/authorize"] = self._authorize
         self.server.answers["POST", "/revoke"] = Said(200, raw=b"")
         self.server.answers["POST", "/device"] = Said(
             body={
@@ -80,10 +80,13 @@ class FakeIssuer:
 
     def browser(self, address: str) -> tuple[int, str]:
         """Signs in at once, and goes where the issuer sends it."""
-        self.asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+        return visit(address)
+
+    def _authorize(self, asked: Asked) -> Said:
+        self.asked = asked.query
         told = {"code": "canary-code", "state": self.asked["state"], "iss": self.url, **self.answer}
         given = {name: value for name, value in told.items() if value}
-        return visit(f"{self.asked['redirect_uri']}?{urlencode(given)}")
+        return Said(302, {}, {"Location": f"{self.asked['redirect_uri']}?{urlencode(given)}"})
 
     def forms(self, path: str = "/token") -> list[dict[str, str]]:
         return [asked.body for asked in self.server.asked if (asked.method, asked.path) == ("POST", path)]
@@ -128,6 +131,3 @@ def visit(address: str) -> tuple[int, str]:
 
 def never(*_: object) -> Any:
     raise AssertionError("nobody was to be asked")
-
-
-Show = Callable[[str], object]
