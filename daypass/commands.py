@@ -276,13 +276,12 @@ def login(
     server: Annotated[str | None, typer.Argument(metavar="URL", help="Of the Daypass: https://…")] = None,
     issuer: Annotated[str | None, typer.Option(help="By its name, where there are several.")] = None,
     device: Annotated[bool, typer.Option("--device", help="Sign in on another machine, by a code.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="That your browser comes back to; 0: a free one.")] = 0,
 ) -> None:
     """Sign in, in your browser or with --device by a code: daypass login https://daypass.example.com"""
     from daypass import entering, tokens
 
     where = server or tokens.server(os.environ)
-    entered, me = entering.log_in(where, tokens.logins(os.environ), _note, issuer=issuer, device=device, port=port)
+    entered, me = entering.log_in(where, tokens.logins(os.environ), _note, issuer=issuer, device=device)
     _line(f"Logged in at {entered.server} as {showing.plain(me.get('id'))} {entering.lasts(entered)}")
 
 

@@ -9,8 +9,9 @@ import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from daypass.client import Client, DaypassError, Json, checked_url
+from daypass.client import Client, DaypassError, Json, checked_url, on_this_machine
 from daypass.logins import Login, Logins
 from daypass.showing import plain
 
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
 Tell = Callable[[str], object]
 
 
-def log_in(
-    server: str, logins: Logins, tell: Tell, *, issuer: str | None, device: bool, port: int
-) -> tuple[Login, Json]:
+def log_in(server: str, logins: Logins, tell: Tell, *, issuer: str | None, device: bool) -> tuple[Login, Json]:
     """Log in at a Daypass, and keep it once Daypass takes the token; with who that is there. Raises DaypassError.
 
-    issuer: by its name, where the server has several. port: that the browser comes back to; 0: a free one.
+    issuer: by its name, where the server has several.
     """
     from daypass import flows
 
@@ -34,7 +33,7 @@ def log_in(
     if device or not _has_browser(os.environ):
         login = flows.by_device(server, offer, show=_typed(tell), sleep=time.sleep, clock=time.time)
     else:
-        login = flows.by_browser(server, offer, show=_opened(tell), clock=time.time, port=port)
+        login = flows.by_browser(server, offer, show=_opened(tell), clock=time.time)
     me = Client(server, login.token).me()
     with logins.alone(server):
         logins.keep(login)
@@ -66,7 +65,14 @@ def chosen(server: str, told: Sequence[Json], name: str | None) -> Offer:
 
     names = ("name", "url", "client_id", "audience")
     whole = [each for each in told if all(isinstance(each.get(name), str) and each[name] for name in names)]
-    offers = [Offer(**{name: each[name] for name in names}, scopes=_texts(each.get("scopes"))) for each in whole]
+    offers = [
+        Offer(
+            **{name: each[name] for name in names},
+            scopes=_texts(each.get("scopes")),
+            redirect_port=port if isinstance(port := each.get("redirect_port"), int) and 0 < port < 65536 else 0,
+        )
+        for each in whole
+    ]
     if not offers:
         raise _failed(
             f"{server} offers no login: no issuer of its catalogue has a client_id. Set DAYPASS_TOKEN_COMMAND instead "
@@ -74,7 +80,10 @@ def chosen(server: str, told: Sequence[Json], name: str | None) -> Offer:
         )
     fitting = [offer for offer in offers if name in (None, offer.name)]
     if len(fitting) != 1:
-        raise _failed(f"{server} knows the issuers {', '.join(offer.name for offer in offers)}: name one by --issuer.")
+        known = plain(", ".join(offer.name for offer in offers))
+        raise _failed(f"{server} knows the issuers {known}: name one by --issuer.")
+    if fitting[0].url.startswith("http:") and not on_this_machine(urlsplit(server).hostname or ""):
+        raise _failed(f"{server} names an issuer without https, {plain(fitting[0].url)}: it is not asked.")
     return fitting[0]
 
 

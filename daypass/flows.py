@@ -36,12 +36,11 @@ def by_browser(
     *,
     show: Callable[[str], object],
     clock: Clock,
-    port: int = 0,
     patience: float = PATIENCE_SECONDS,
 ) -> Login:
     """Sign in by the authorization code flow. Raises DaypassError.
 
-    show: is given the address to open. port: that the issuer sends the browser back to; 0: a free one.
+    show: is given the address to open.
     patience: how many seconds the person has.
     """
     issuer = discover(offer.url)
@@ -50,7 +49,7 @@ def by_browser(
     client = WebApplicationClient(offer.client_id)
     state, nonce = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     verifier = client.create_code_verifier(_VERIFIER_LENGTH)
-    with Loopback(state, port) as loopback:
+    with Loopback(state, offer.redirect_port) as loopback:
         address = client.prepare_request_uri(
             _as_https(issuer.authorization),
             redirect_uri=loopback.url,

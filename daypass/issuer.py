@@ -35,13 +35,17 @@ class IssuerRefused(DaypassError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """An issuer that Daypass believes, and as whose client its people sign in: as `GET /v1/login` tells."""
+    """An issuer that Daypass believes, and as whose client its people sign in: as `GET /v1/login` tells.
+
+    redirect_port: the one port that it sends a browser back to; 0: any.
+    """
 
     name: str
     url: str
     client_id: str
     audience: str
     scopes: tuple[str, ...] = ()
+    redirect_port: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from daypass.client import DaypassError
 from daypass.commands import DONE, ERROR
 from daypass.entering import chosen
 from daypass.logins import Login, Logins, folder
@@ -127,8 +128,15 @@ def test_where_it_is_not_clear_who_signs_in_it_says_so(person, server, issuers, 
 
 def test_an_issuer_is_chosen_by_its_name(server):
     told = [an_offer(server), an_offer(server, name="entra", scopes=None), an_offer(server, name="ci", client_id=None)]
-    assert chosen("https://daypass.example.com", told, "entra").name == "entra"
-    assert chosen("https://daypass.example.com", told[:1], None).scopes == ("openid", "email")
+    assert chosen(server.url, told, "entra").name == "entra"
+    assert chosen(server.url, told[:1], None).scopes == ("openid", "email")
+    assert chosen(server.url, [an_offer(server, redirect_port=8912)], None).redirect_port == 8912
+    assert chosen(server.url, [an_offer(server, redirect_port="80")], None).redirect_port == 0
+
+
+def test_a_daypass_elsewhere_sends_nobody_to_an_issuer_on_this_machine(server):
+    with pytest.raises(DaypassError, match="without https"):
+        chosen("https://daypass.example.com", [an_offer(server)], None)
 
 
 def test_a_server_that_is_no_daypass(person, server):

@@ -81,13 +81,13 @@ class TestByBrowser:
         browsed(issuer)
         assert issuer.asked["scope"] == "openid email"
 
-    def test_a_port_that_is_registered_can_be_kept(self, issuer):
+    def test_an_issuer_that_knows_one_port_sends_the_browser_to_that_one(self, issuer):
         with Loopback("x") as free:
             port = urlsplit(free.url).port or 0
-        by_browser(DAYPASS, issuer.offer(), show=issuer.browser, clock=time.time, port=port)
+        browsed(issuer, redirect_port=port)
         assert urlsplit(issuer.asked["redirect_uri"]).port == port
         with Loopback("x", port):
-            assert f"Port {port}" in failed(by_browser, DAYPASS, issuer.offer(), show=never, clock=time.time, port=port)
+            assert f"Port {port}" in failed(browsed, issuer, redirect_port=port)
 
     @pytest.mark.parametrize("iss", ["https://evil.example.com", ""])
     def test_an_answer_of_another_issuer_is_refused_before_its_code_is_sent_anywhere(self, issuer, iss):

@@ -28,6 +28,7 @@ from chalicelib.identity.fetch import fetch
 from chalicelib.identity.keys import Keys
 from chalicelib.web.views import LoginIssuer, LoginView, PrincipalView
 from daypass.client import Client, DaypassError
+from daypass.entering import chosen
 from daypass.flows import by_device, refreshed, revoke
 from daypass.issuer import Offer
 from daypass.logins import Logins, folder
@@ -67,7 +68,7 @@ class Doors:
         self._catalogue = Catalogue(digest="0" * 64, roles={}, issuers=(self.issuer,))
         self._keys = Keys(fetch)
         login = LoginView(issuers=[LoginIssuer.of(self.issuer)])
-        self.server.answers["GET", "/v1/login"] = Said(body=login.model_dump(mode="json"))
+        self.server.answers["GET", "/v1/login"] = Said(body=login.model_dump(mode="json", exclude_unset=True))
         self.server.answers["GET", "/v1/me"] = self._me
 
     def _me(self, asked: Asked) -> Said:
@@ -95,8 +96,7 @@ def doors(server, issuer) -> Doors:
 
 @pytest.fixture
 def offer(doors) -> Offer:
-    [told] = Client(doors.server.url).logins()
-    return Offer(**{**told, "scopes": tuple(told["scopes"])})
+    return chosen(doors.server.url, Client(doors.server.url).logins(), None)
 
 
 class Person:
