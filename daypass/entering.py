@@ -45,14 +45,17 @@ def log_out(server: str, logins: Logins) -> tuple[bool, DaypassError | None]:
     from daypass import flows
 
     server = checked_url(server)
+    unread: DaypassError | None = None
+    login: Login | None = None
+    with logins.alone(server):
+        try:
+            login = logins.find(server)
+        except DaypassError as error:
+            unread = error
+        logins.forget(server)
+    if login is None:
+        return unread is not None, unread
     try:
-        with logins.alone(server):
-            try:
-                login = logins.find(server)
-            finally:
-                logins.forget(server)
-        if login is None:
-            return False, None
         flows.revoke(login)
     except DaypassError as error:
         return True, error

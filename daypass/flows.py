@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from oauthlib.oauth2 import DeviceClient, OAuth2Error, WebApplicationClient
 
@@ -40,8 +40,7 @@ def by_browser(
 ) -> Login:
     """Sign in by the authorization code flow. Raises DaypassError.
 
-    show: is given the address to open.
-    patience: how many seconds the person has.
+    show: is given the address to open. patience: how many seconds the person has.
     """
     issuer = discover(offer.url)
     if issuer.authorization is None:
@@ -60,7 +59,7 @@ def by_browser(
             code_challenge_method="S256",
             **_audience(offer),
         )
-        show(issuer.authorization + address.removeprefix(_as_https(issuer.authorization)))
+        show(urlsplit(issuer.authorization).scheme + address.removeprefix("https"))
         code = _code(client, issuer, loopback.wait(patience), state)
         body = client.prepare_request_body(code=code, redirect_uri=loopback.url, code_verifier=verifier)
         return _login(server, offer, buy(issuer, body), clock=clock, nonce=nonce)

@@ -16,7 +16,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from daypass.client import DaypassError
-from daypass.exporting import whole_file
 
 _LONGEST: Final = 256 * 1024
 
@@ -71,6 +70,8 @@ class Logins:
 
     def keep(self, login: Login) -> None:
         """Store it in place of an older one, whole or not at all."""
+        from daypass.exporting import whole_file  # takes longer to load than most commands have
+
         file = self._file(login.server)
         with self._writable(), whole_file(file) as new:
             json.dump(asdict(login), new)

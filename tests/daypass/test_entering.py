@@ -173,6 +173,13 @@ def test_a_login_that_cannot_be_read_can_still_be_forgotten(person, issuer):
     assert person.login is None
 
 
+def test_where_nothing_can_be_removed_it_does_not_say_so(person, issuer):
+    (Path(person.env["HOME"]) / ".local").write_text("a file")
+    code, out, err = person("logout", person.url)
+    assert (code, out) == (ERROR, "")
+    assert "XDG_STATE_HOME" in err
+
+
 def test_without_a_refresh_token_it_says_what_comes_after(person, issuer):
     issuer.more = {"refresh_token": None}
     person("login", person.url)
