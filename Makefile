@@ -28,6 +28,7 @@ demo: $(READY) ## the tour, run by itself on free ports; fails where a step does
 	@$(BIN)/python -m daypass.local.demo
 
 test: check ## format, lint, types, the import contract and every test
+	@$(BIN)/python -m tests.oidc_provider.install
 	@$(BIN)/python -m pytest -n 2 -q
 
 check: $(READY)

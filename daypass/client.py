@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 if TYPE_CHECKING:
     import urllib3
 
 Json = dict[str, Any]
+
+Sign = Callable[[str, str, Mapping[str, str], bytes | None], Mapping[str, str]]
+"""The headers of a request with its proof among them, from its method, URL, headers and body."""
 
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 31.0  # API Gateway gives up after 29
@@ -33,8 +36,8 @@ class DaypassError(Exception):
     """Anything but the answer that was asked for. `str` of it is one sentence for a person, with no secret in it.
 
     status: the HTTP status; None where there was no answer from Daypass.
-    slug: the word to branch on, as in `not-eligible`; of our own: `not-configured`, `unreachable`, `slow`,
-    `throttled`, `not-daypass`, `no-such-request`, `ambiguous`.
+    slug: the word to branch on, as in `not-eligible`; of our own: `not-configured`, `not-logged-in`, `login-failed`,
+    `unreachable`, `slow`, `throttled`, `not-daypass`, `no-such-request`, `ambiguous`.
     errors: what is wrong with which field, for `invalid`. retry_after: the seconds that the server asked to wait.
     """
 
@@ -68,15 +71,25 @@ class Client:
     """One person's or program's view of one Daypass.
 
     A call that may be repeated without doing anything twice is, where nothing or a 503 came back. Raises DaypassError.
+    token: a bearer token, or what gives one: it is asked at the first call, and once more where the server answers 401.
+    sign: proves who asks in place of a token, at the IAM door. With neither, only what is open to everybody answers.
     patience: how many seconds an answer may take. ahead: by how many seconds the server's clock was ahead of this
     machine's at the latest answer; 0 where that did not say.
     """
 
     def __init__(
-        self, url: str, token: str, *, patience: float = READ_SECONDS, sleep: Callable[[float], None] = time.sleep
+        self,
+        url: str,
+        token: str | Callable[[], str] | None = None,
+        *,
+        sign: Sign | None = None,
+        patience: float = READ_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._base = _checked_url(url)
-        self._token = _checked_token(token)
+        self._base = checked_url(url)
+        self._token = _checked_token(token) if isinstance(token, str) else ""
+        self._source = token if callable(token) else None
+        self._sign = sign
         self._patience = patience
         self._sleep = sleep
         self._made: urllib3.PoolManager | None = None
@@ -84,6 +97,13 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self._base!r})"
+
+    def logins(self) -> list[Json]:
+        """Who signs people in here: `name, url, client_id, audience, scopes` of each. Needs no proof."""
+        issuers = self._call("GET", "/v1/login").get("issuers")
+        if not isinstance(issuers, list) or not all(isinstance(issuer, dict) for issuer in issuers):
+            raise self._not_daypass("a login without issuers")
+        return issuers
 
     def me(self) -> Json:
         return self._call("GET", "/v1/me")
@@ -285,23 +305,39 @@ class Client:
         key: str | None = None,
         repeatable: bool = False,
     ) -> Json:
-        url = self._base + path + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": "application/json", "Authorization": f"Bearer {self._token}"}
+        door = "/iam" if self._sign else ""
+        # %20 for a space, never +: signatures are over the former.
+        url = self._base + door + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if key is not None:
             headers["Idempotency-Key"] = key
         sent = None if body is None else json.dumps(body).encode()
         attempts = ATTEMPTS if method == "GET" or key is not None or repeatable else 1
+        renewed = False
         while True:
             attempts -= 1
+            proven = self._proven(method, url, headers, sent)
             try:
-                return self._read(self._send(method, url, headers, sent))
+                return self._read(self._send(method, url, proven, sent))
             except DaypassError as error:
+                if error.status == 401 and self._source and not renewed:
+                    # Nothing was done: whatever it is, it may be asked again.
+                    self._token, renewed, attempts = "", True, attempts + 1
+                    continue
                 wait = error.retry_after if error.retry_after is not None else _UNTOLD_WAIT_SECONDS
                 if not attempts or not _worth_repeating(error) or wait > LONGEST_WAIT_SECONDS:
                     raise
             self._sleep(wait)
+
+    def _proven(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Mapping[str, str]:
+        """The headers with what proves who asks."""
+        if self._sign:
+            return self._sign(method, url, headers, body)
+        if self._source and not self._token:
+            self._token = _checked_token(self._source())
+        return {**headers, "Authorization": f"Bearer {self._token}"} if self._token else headers
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> _Answer:
         import urllib3
@@ -392,7 +428,7 @@ class Client:
 
     def _clean(self, text: object) -> str:
         """The server's words, without the token should a server have put it there."""
-        return str(text).replace(self._token, "•••")
+        return str(text).replace(self._token, "•••") if self._token else str(text)
 
     def _slow(self) -> DaypassError:
         return DaypassError(f"{self._base} took longer than {self._patience:.0f} s to answer.", slug="slow")
@@ -485,7 +521,7 @@ def _seconds(header: str | None) -> float | None:
     return float(header) if header is not None and header.isascii() and header.isdigit() else None
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
     """The address without a slash at its end. A token goes over TLS, or stays on this machine."""
     try:
         parts = urlsplit(url)
@@ -496,7 +532,7 @@ def _checked_url(url: str) -> str:
         raise DaypassError(
             "DAYPASS_URL is not an address: write it as in https://daypass.example.com.", slug="not-configured"
         )
-    if parts.scheme == "http" and not _on_this_machine(parts.hostname or ""):
+    if parts.scheme == "http" and not on_this_machine(parts.hostname or ""):
         raise DaypassError(
             f"{url} would send your token in the clear: use https (http is for this machine only).",
             slug="not-configured",
@@ -513,10 +549,10 @@ def _is_web_page(url: object) -> bool:
     except ValueError:
         return False
     host = parts.hostname or ""
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _on_this_machine(host)))
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and on_this_machine(host)))
 
 
-def _on_this_machine(host: str) -> bool:
+def on_this_machine(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -43,7 +43,8 @@ _ENV: Final = {
 
 app = typer.Typer(
     help="AWS access for a reason, for a while.",
-    epilog="DAYPASS_URL says where (http://127.0.0.1:8000); DAYPASS_TOKEN or DAYPASS_TOKEN_COMMAND says who you are.",
+    epilog="`daypass login` says where and who you are; or DAYPASS_URL (http://127.0.0.1:8000), and one of "
+    "DAYPASS_TOKEN, DAYPASS_TOKEN_FILE, DAYPASS_TOKEN_COMMAND and DAYPASS_IAM.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich takes longer to load than help takes to read
     pretty_exceptions_enable=False,
@@ -329,15 +330,45 @@ def roles(
 
 
 @app.command()
+def login(
+    server: Annotated[str | None, typer.Argument(metavar="URL", help="Of the Daypass: https://…")] = None,
+    issuer: Annotated[str | None, typer.Option(help="By its name, where there are several.")] = None,
+    device: Annotated[bool, typer.Option("--device", help="Sign in on another machine, by a code.")] = False,
+) -> None:
+    """Sign in, in your browser or with --device by a code: daypass login https://daypass.example.com"""
+    from daypass import entering, tokens
+
+    where = server or tokens.server(os.environ)
+    entered, me = entering.log_in(where, tokens.logins(os.environ), _note, issuer=issuer, device=device)
+    _line(f"Logged in at {entered.server} as {showing.plain(me.get('id'))} {entering.lasts(entered)}")
+
+
+@app.command()
+def logout(server: Annotated[str | None, typer.Argument(metavar="URL", help="Of the Daypass.")] = None) -> None:
+    """Forget the login on this machine, and have the issuer forget it."""
+    from daypass import entering, tokens
+
+    where = server or tokens.server(os.environ)
+    was_in, error = entering.log_out(where, tokens.logins(os.environ))
+    _line(f"Logged out at {where}." if was_in else f"You were not logged in at {where}.")
+    if error:
+        raise _Stop(f"It is gone here, but perhaps not at the issuer: {error.detail}")
+
+
+@app.command()
 def whoami(as_json: AsJson = False) -> None:
-    """Say who Daypass takes you for."""
+    """Say who Daypass takes you for, and until when your login lasts."""
+    from daypass import entering, tokens
+
     me = _client().me()
+    login = tokens.stored(os.environ)
     if as_json:
         _json(me)
         return
     groups = ", ".join(showing.plain(group) for group in me.get("groups", []))
     about = [(name, showing.plain(me.get(name))) for name in ("id", "kind", "issuer", "authenticated_at")]
-    _line(showing.pairs([*about, ("groups", groups), ("mfa", "yes" if me.get("mfa") else "no")]))
+    mine = [("groups", groups), ("mfa", "yes" if me.get("mfa") else "no")]
+    _line(showing.pairs([*about, *mine, *([("login", entering.lasts(login))] if login else [])]))
 
 
 @app.command("slack-bind")

@@ -38,11 +38,19 @@ def asked(arguments: Sequence[str]) -> str | None:
 
 
 def server(environment: Mapping[str, str]) -> str:
-    return (environment.get("DAYPASS_URL") or "http://127.0.0.1:8000").rstrip("/")
+    """Raises DaypassError where it is not clear which one is meant."""
+    if told := environment.get("DAYPASS_URL"):
+        return told.rstrip("/")
+    from daypass import tokens
+
+    return tokens.server(environment)
 
 
 def place(environment: Mapping[str, str], what: str) -> str | None:
-    """The file for credentials of one server, one person and one request or role; None where none shall be kept."""
+    """The file for credentials of one server, one person and one request or role; None where none shall be kept.
+
+    Raises DaypassError where it cannot be told which server or person is meant.
+    """
     folder = _folder(environment)
     return folder and os.path.join(folder, _digest(server(environment), _who(environment), what) + ".json")
 
@@ -143,10 +151,17 @@ def _folder(environment: Mapping[str, str]) -> str | None:
 
 
 def _who(environment: Mapping[str, str]) -> str:
-    """The person, as far as can be told without asking anybody: of a token its subject, else what prints the token."""
-    token = environment.get("DAYPASS_TOKEN", "").strip()
-    if not token:
-        return f"command {environment.get('DAYPASS_TOKEN_COMMAND', '').strip()}"
+    """The person, as far as can be told without asking anybody: of a token its subject, else where one comes from."""
+    for name in ("DAYPASS_IAM", "DAYPASS_TOKEN", "DAYPASS_TOKEN_FILE", "DAYPASS_TOKEN_COMMAND"):
+        if told := environment.get(name, "").strip():
+            return _subject(told) if name == "DAYPASS_TOKEN" else f"{name} {told}"
+    from daypass import tokens
+
+    login = tokens.stored(environment)
+    return f"subject {login.issuer} {login.subject}" if login else "nobody"
+
+
+def _subject(token: str) -> str:
     from base64 import urlsafe_b64decode
 
     try:

@@ -12,7 +12,10 @@ from daypass import keeping
 
 def main() -> None:
     what = keeping.asked(sys.argv[1:])
-    place = None if what is None else keeping.place(os.environ, what)
+    try:
+        place = None if what is None else keeping.place(os.environ, what)
+    except Exception:  # what is wrong the command itself says
+        place = None
     if place and (process := keeping.kept(place, time.time())):
         sys.stdout.write(json.dumps(process, indent=2) + "\n")
         return

@@ -27,6 +27,7 @@ class Issuer:
 
     mfa: the claim to look at; "issuer" where it never signs anybody in without; None where it proves nothing.
     groups: the name of the claim; None where it has none.
+    redirect_port: where the command's browser comes back to on 127.0.0.1; None where the issuer lets it be any.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Issuer:
     kind: Kind
     client_id: str | None = None
     scopes: tuple[str, ...] = ("openid", "email", "groups")
+    redirect_port: int | None = None
     principal: str = "email"
     groups: str | None = None
     domains: frozenset[str] = frozenset()

@@ -58,20 +58,25 @@ class HealthView(Out):
 
 
 class LoginIssuer(Out):
+    """Who signs people in. redirect_port: the one port of 127.0.0.1 that it sends a browser back to; else any is."""
+
     name: str
     url: str
     client_id: str | None
     audience: str
     scopes: list[str]
+    redirect_port: int | None = None
 
     @classmethod
     def of(cls, issuer: Issuer) -> LoginIssuer:
+        told = {} if issuer.redirect_port is None else {"redirect_port": issuer.redirect_port}
         return cls(
             name=issuer.name,
             url=issuer.url,
             client_id=issuer.client_id,
             audience=issuer.audience,
             scopes=list(issuer.scopes),
+            **told,
         )
 
 

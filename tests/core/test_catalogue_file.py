@@ -42,6 +42,7 @@ name = "people"
 url = "https://example.okta.com"
 audience = "daypass"
 client_id = "0oa1"
+redirect_port = 8912
 kind = "human"
 groups = "groups"
 domains = ["example.com", "example.org"]
@@ -153,6 +154,7 @@ def test_given_a_good_file_when_read_then_its_issuers_are_these():
             url="https://example.okta.com",
             audience="daypass",
             client_id="0oa1",
+            redirect_port=8912,
             kind=Kind.HUMAN,
             groups="groups",
             domains=frozenset({"example.com", "example.org"}),
@@ -540,6 +542,7 @@ BROKEN: list[tuple[str, str, str, str]] = [
     ),
     # issuers
     ('name = "people"', 'name = "cluster"', 'issuers[1] "cluster".name', 'is the name of issuers[0] "cluster"'),
+    ("redirect_port = 8912", "redirect_port = 80", f"{PEOPLE}.redirect_port", "1024"),
     ('name = "people"', 'name = "iam"', 'issuers[0] "iam".name', "the IAM door"),
     ('name = "people"', 'name = "My People"', 'issuers[0] "My People".name', "lower-case letters"),
     ("https://example.okta.com", "http://example.okta.com", f"{PEOPLE}.url", "must be https"),

@@ -23,6 +23,8 @@ class Asked:
     query: dict[str, str]
     headers: dict[str, str]
     body: Any
+    target: str = ""
+    raw: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ class Server:
                     parts.path,
                     dict(parse_qsl(parts.query)),
                     dict(self.headers),
-                    json.loads(raw) if raw else None,
+                    self.read(raw) if raw else None,
+                    self.path,
+                    raw,
                 )
                 server.asked.append(asked)
                 said = server.answer(asked)
@@ -81,6 +85,10 @@ class Server:
                 self.send_header("Content-Length", said.headers.get("Content-Length", str(len(body))))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def read(self, raw: bytes) -> Any:
+                form = "form" in self.headers.get("Content-Type", "")
+                return dict(parse_qsl(raw.decode())) if form else json.loads(raw)
 
             do_GET = do_POST = answer
 

@@ -140,6 +140,51 @@ def test_a_list_that_turns_in_circles_ends(server, client):
     assert refusal(list, client.requests()).slug == "not-daypass"
 
 
+class TestTokens:
+    """What gives a token is asked when one is needed, and once more where the server refuses it."""
+
+    def refuses(self, *refused: str):
+        def answer(asked):
+            token = asked.headers["Authorization"].removeprefix("Bearer ")
+            return problem(401, "unauthenticated", f"No {token}.") if token in refused else Said(201, a_request())
+
+        return answer
+
+    def test_it_is_asked_once_for_all_calls(self, server):
+        given = iter(["one"])
+        client = Client(server.url, lambda: next(given))
+        server.answers["GET", "/v1/me"] = Said(body={"id": "carol"})
+        client.me()
+        client.me()
+        assert [asked.headers["Authorization"] for asked in server.asked] == ["Bearer one"] * 2
+
+    def test_after_401_the_next_one_is_tried_even_for_what_is_never_repeated(self, server):
+        given = iter(["old", "new"])
+        server.answers["POST", f"/v1/requests/{REQUEST_ID}/approve"] = self.refuses("old")
+        assert Client(server.url, lambda: next(given)).approve(REQUEST_ID)["id"] == REQUEST_ID
+        assert [asked.headers["Authorization"] for asked in server.asked] == ["Bearer old", "Bearer new"]
+
+    def test_a_second_401_is_the_answer(self, server):
+        given = iter(["old", "older", "never"])
+        server.answers["GET", "/v1/me"] = self.refuses("old", "older")
+        assert "No •••." in str(refusal(Client(server.url, lambda: next(given)).me))
+        assert len(server.asked) == 2
+
+    def test_a_token_that_was_given_as_such_is_sent_once(self, server, client):
+        server.answers["GET", "/v1/me"] = self.refuses(TOKEN)
+        refusal(client.me)
+        assert len(server.asked) == 1
+
+    def test_what_it_cannot_give_is_never_sent(self, server):
+        assert refusal(Client(server.url, lambda: "two words").me).slug == "not-configured"
+        assert server.asked == []
+
+    def test_without_one_only_what_is_open_is_asked(self, server):
+        server.answers["GET", "/v1/login"] = Said(body={"issuers": [{"name": "okta"}]})
+        assert Client(server.url).logins() == [{"name": "okta"}]
+        assert "Authorization" not in server.asked[0].headers
+
+
 class TestFinding:
     IDS = ("01KAZ3TBJ4M7Y5QZ9V8N2D4E6F", "01KAZ3TBJ4M7Y5QZ9V8N2D4X6F", "01KAZ3TBJ4M7Y5QZ9V8N2D4EZZ")
 

@@ -35,7 +35,7 @@ class Daypass:
 
     def __init__(self, server: Server) -> None:
         ours = {"DAYPASS_URL": server.url, "DAYPASS_TOKEN": TOKEN, "DAYPASS_CACHE": "off"}
-        self.env = {"PATH": os.environ["PATH"], **ours}
+        self.env = {"PATH": os.environ["PATH"], "HOME": os.devnull, **ours}
 
     def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Ran:
         kept = {name: value for name, value in {**self.env, **env}.items() if value}
@@ -626,7 +626,7 @@ class TestToken:
     @pytest.mark.parametrize(
         ("command", "words"),
         [
-            ("", "No token"),
+            ("", "You are not logged in at"),
             ("false", "failed with exit code 1"),
             ("true", "printed nothing"),
             ("/no/such/command", "does not run"),

@@ -52,6 +52,7 @@ def _issuer(shape: IssuerShape, place: str, say: Say, *, local: bool) -> Issuer:
         audience=shape.audience,
         kind=Kind(shape.kind),
         client_id=shape.client_id,
+        redirect_port=shape.redirect_port,
         groups=shape.groups,
         domains=frozenset(shape.domains or ()),
         verified_by=VerifiedBy(shape.verified_by or VerifiedBy.EMAIL_VERIFIED),

@@ -15,6 +15,7 @@ Text = Annotated[str, Field(min_length=1)]
 # strict=False lets a TOML array be a tuple; its items stay strict.
 Texts = Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
 Quota = Annotated[int, Field(ge=1, le=100)]
+Port = Annotated[int, Field(ge=1024, le=65535)]  # below, only root may listen
 _OURS = Quotas()
 LARGEST_SERIAL = 2**53 - 1  # what a history takes as a number
 
@@ -30,6 +31,7 @@ class IssuerShape(Shape):
     kind: Literal["human", "workload"]
     client_id: Text | None = None
     scopes: Texts | None = None
+    redirect_port: Port | None = None
     principal: Text | None = None
     groups: Text | None = None
     domains: Texts | None = None
