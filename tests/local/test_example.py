@@ -21,6 +21,7 @@ from tests.local.accounts import DATA, PAYMENTS, SANDBOX, as_root, as_session, b
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = timedelta(hours=1)
+DENY = "daypass-deny-01K0000000000000000000000B"
 KEY = f"arn:aws:kms:us-east-1:{HUB_ACCOUNT}:key/k-1"
 ROLES = [role.name for role in example.target_roles()]
 
@@ -120,7 +121,7 @@ def test_the_broker_may_do_nothing_but_lend_and_remember(aws):
 def revoker(aws, sts):
     """The IAM of payments-prod, as its revoker with all that it may do."""
     arn = f"arn:aws:iam::{PAYMENTS}:role/daypass-revoker/DaypassRevoker"
-    return as_session("iam", aws.url, sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"])
+    return as_session("iam", aws.url, sts.assume_role(RoleArn=arn, RoleSessionName=DENY)["Credentials"])
 
 
 def test_a_revoker_writes_inline_policies_on_what_daypass_lends_in_its_account_and_does_nothing_else(aws, revoker):
@@ -141,7 +142,7 @@ def test_nobody_but_the_broker_becomes_a_revoker(aws, sts, stranger):
     lent_one = as_session("sts", aws.url, lent(sts, "payments-admin"))
     for somebody in (stranger, lent_one, as_root("sts", aws.url, HUB_ACCOUNT)):
         with pytest.raises(ClientError, match="AccessDenied"):
-            somebody.assume_role(RoleArn=arn, RoleSessionName="test")
+            somebody.assume_role(RoleArn=arn, RoleSessionName=DENY)
 
 
 def test_a_session_reaches_its_own_account_and_no_other(aws, sts):
