@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,8 @@ from chalice.policy import AppPolicyGenerator
 from chalice.utils import OSUtils
 
 from chalicelib.outbox.posting import LEASE, WITHIN
+from chalicelib.settings import Settings
+from tests import cloudformation
 from tests.outbox.newsroom import Newsroom
 from tests.people import CAROL
 
@@ -138,6 +141,16 @@ def test_everything_that_is_named_is_there(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_no_text_names_what_is_not_there(stage: str) -> None:
+    """Chalice 1.34 names the log group of the API's function after `ApiHandler`, which it calls `APIHandler`."""
+    whole = template(stage)
+    texts = re.findall(r'"Fn::Sub": "([^"]+)"', json.dumps(whole["Resources"]))
+    names = {name for text in texts for name in re.findall(r"\$\{([A-Za-z0-9]+)[.}]", text)}
+    assert names
+    assert names <= {*whole["Resources"], *whole["Parameters"]}
+
+
+@pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("function", ["Announce", "Post", "Remind"])
 def test_what_announces_can_neither_lend_nor_revoke(stage: str, function: str) -> None:
     whole = template(stage)["Resources"]
@@ -166,6 +179,34 @@ def actions(part: Any) -> Iterator[str]:
                 yield from [value] if isinstance(value, str) else value
             else:
                 yield from actions(value)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("function", ["APIHandler", "Sweep"])
+def test_what_lends_is_the_hubs_broker_and_has_no_role_of_the_packages(stage: str, function: str) -> None:
+    whole = template(stage)["Resources"]
+    assert whole[function]["Properties"]["Role"] == {"Ref": "BrokerRole"}
+    roles = {name for name, each in whole.items() if each["Type"] == "AWS::IAM::Role"}
+    assert "DefaultRole" not in roles
+    assert not {f"{function}Role"} & roles
+    iam = [each["Properties"] for each in whole.values() if each["Type"].startswith("AWS::IAM::")]
+    allowed = set(actions([{**each, "AssumeRolePolicyDocument": {}} for each in iam]))
+    assert not {action for action in allowed if action.startswith(("sts:", "iam:"))}
+
+
+def test_the_settings_of_what_lends_come_from_the_hubs_outputs() -> None:
+    outputs = cloudformation.template("hub.yaml")["Outputs"]
+    parameters = template("prod")["Parameters"]
+    assert {"BrokerRole", "TableStream", "EmergencyQueue", "EmergencyKey", "SlackSigningSecret"} <= parameters.keys()
+    assert parameters.keys() - outputs.keys() <= {"ApiId", "OrganizationId", "TrailBucket", "TrailKey"}
+    for function, doors in (("APIHandler", True), ("Sweep", False)):
+        variables = template("prod")["Resources"][function]["Properties"]["Environment"]["Variables"]
+        known = {name.removeprefix("DAYPASS_").lower() for name in variables if name.startswith("DAYPASS_")}
+        assert known <= Settings.model_fields.keys()
+        assert {"emergency_queue", "emergency_key"} <= known
+        assert ({"slack_signing_secret", "slack_bot_token", "api_id", "organization_id", "stage"} <= known) is doors
+        assert variables["DAYPASS_HUB_ACCOUNT"] == {"Ref": "AWS::AccountId"}
+        assert variables["DAYPASS_TABLE"] == "daypass-prod"
 
 
 @pytest.mark.parametrize("function", ["Announce", "Post", "Remind"])

@@ -325,15 +325,3 @@ def test_the_broker_may_make_every_call_that_the_code_makes_and_no_other():
     assert allowed == listed | lambdas
     assert all("*" not in action for action in allowed)
     assert [each["Sid"] for each in broker_statements(**directories) if each["Resource"] == "*"] == ["Trace"]
-
-
-@pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_the_packages_own_policy_allows_the_same_as_the_hubs(stage):
-    """Until the package takes the hub's role, there are two of them; neither may know more than the other."""
-    package = json.loads((ROOT / ".chalice" / f"policy-{stage}.json").read_text())["Statement"]
-    hub = broker_statements(stage=stage)
-
-    def powers(statements: list[dict[str, Any]]) -> dict[str, set[str]]:
-        return {each["Sid"]: set(each["Action"]) for each in statements}
-
-    assert powers(hub) == powers(package)
