@@ -14,7 +14,9 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[1]
-TEMPLATES = sorted((ROOT / "infra").glob("*.yaml"), key=str)
+TEMPLATES = sorted(
+    path.name for path in (ROOT / "infra").glob("*.yaml") if "AWSTemplateFormatVersion" in path.read_text("utf-8")
+)
 _NOTHING = object()
 
 
@@ -94,7 +96,8 @@ class Stack:
             case "Fn::GetAtt":
                 return ".".join(argument)
             case "Fn::Sub":
-                return re.sub(r"\$\{([A-Za-z0-9:.]+)\}", lambda name: str(self._called("Ref", name[1])), argument)
+                filled = re.sub(r"\$\{([A-Za-z0-9:.]+)\}", lambda name: str(self._called("Ref", name[1])), argument)
+                return filled.replace("${!", "${")
             case "Fn::If":
                 return self._resolved(argument[1] if self._holds({"Condition": argument[0]}) else argument[2])
             case "Fn::Join":
