@@ -141,6 +141,30 @@ def test_everything_that_is_named_is_there(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_the_api_writes_no_bodies_down_and_is_named_as_its_alarms_say(stage: str) -> None:
+    api = template(stage)["Resources"]["RestAPI"]["Properties"]
+    [settings] = api["MethodSettings"]
+    assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
+    assert (settings["DataTraceEnabled"], settings["LoggingLevel"]) == (False, "OFF")
+    assert 0 < settings["ThrottlingRateLimit"] <= settings["ThrottlingBurstLimit"]
+    assert (api["DefinitionBody"]["info"]["title"], api["StageName"]) == ("daypass", "api")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_comes_from_outside_and_what_comes_from_inside_go_to_different_functions(stage: str) -> None:
+    whole = template(stage)["Resources"]
+    functions = {name for name, each in whole.items() if each["Type"] == "AWS::Serverless::Function"}
+    assert "Events" not in whole["APIHandler"]["Properties"]
+    permissions = [each["Properties"] for each in whole.values() if each["Type"] == "AWS::Lambda::Permission"]
+    assert [each["FunctionName"] for each in permissions] == [{"Ref": "APIHandler"}]
+    assert permissions[0]["Principal"] == "apigateway.amazonaws.com"
+    assert "${RestAPIId}" in permissions[0]["SourceArn"]["Fn::Sub"][0]
+    for name in functions - {"APIHandler"}:
+        events = whole[name]["Properties"].get("Events", {}).values()
+        assert {each["Type"] for each in events} <= {"Schedule", "DynamoDB", "SQS"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_no_text_names_what_is_not_there(stage: str) -> None:
     """Chalice 1.34 names the log group of the API's function after `ApiHandler`, which it calls `APIHandler`."""
     whole = template(stage)

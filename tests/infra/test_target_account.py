@@ -293,6 +293,19 @@ def test_the_local_example_trusts_and_bounds_as_the_template_does():
 # More roles.
 
 
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        ({"RoleName": "Admin"}, 'A role with via = "role" needs the ExternalId'),
+        ({"RoleName": "Admin", "Via": "oidc"}, 'A role with via = "oidc" needs the Issuer'),
+    ],
+)
+def test_a_role_without_what_its_trust_stands_on_is_not_made(embedded_aws, deploy, lacking, said):
+    given = {"HubAccount": HUB_ACCOUNT, "OrganizationId": "o-abcdefghij", "AccountParts": "no", **lacking}
+    with pytest.raises(ClientError, match=said):
+        deploy("target-account.yaml", TARGET, f"daypass-{len(said)}", **given)
+
+
 def test_a_further_role_is_a_stack_of_its_own_and_bound_by_the_same_boundary():
     assert resolved(AccountParts="no")["Role"]["PermissionsBoundary"] == BOUNDARY
     assert resolved(RoleName="").keys() == {"Boundary", "Revoker"}
