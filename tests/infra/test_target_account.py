@@ -23,7 +23,7 @@ from tests.infra.conftest import Deploy
 from tests.local.accounts import as_root, as_session
 
 TARGET = "444444444444"
-BROKER = "daypass-test-broker"
+BROKER = "daypass-tried-broker"
 ROLE = f"arn:aws:iam::{TARGET}:role/daypass/Admin"
 REVOKER = f"arn:aws:iam::{TARGET}:role/daypass-revoker/DaypassRevoker"
 BOUNDARY = f"arn:aws:iam::{TARGET}:policy/daypass-revoker/DaypassBoundary"
