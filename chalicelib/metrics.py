@@ -7,6 +7,7 @@ Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatc
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 
 from aws_lambda_powertools import single_metric
@@ -16,7 +17,7 @@ NAMESPACE = "Daypass"
 
 
 class Metric(StrEnum):
-    """Each is a count. REFUSALS alone has a dimension: the refusal's slug."""
+    """Each is a count, but for the times, in seconds. REFUSALS alone has a dimension: the refusal's slug."""
 
     BREAK_GLASS_OPENED = "BreakGlassOpened"
     DENY_WRITTEN = "DenyWritten"
@@ -37,6 +38,8 @@ class Metric(StrEnum):
     CATALOGUE_REFUSED = "CatalogueRefused"  # what lies in S3 is not believed
     CATALOGUE_NOT_SEEN = "CatalogueNotSeen"  # S3 or the table did not say what today's catalogue is
     CATALOGUE_DOUBTED = "CatalogueDoubted"  # so for too long: nothing is lent but in an emergency
+    TIME_TO_APPROVE = "TimeToApprove"  # from asking to the approval that was lacking last
+    TIME_TO_CREDENTIALS = "TimeToCredentials"  # from asking to the first session
 
 
 _BY_THEMSELVES = {"sts-refused": Metric.STS_REFUSED, "review-overdue": Metric.REVIEW_OVERDUE}
@@ -46,6 +49,12 @@ def count(metric: Metric, **dimensions: str) -> None:
     with single_metric(name=metric.value, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as line:
         for name, value in dimensions.items():
             line.add_dimension(name=name, value=value)
+
+
+def measure(metric: Metric, time: timedelta) -> None:
+    single = single_metric(name=metric.value, unit=MetricUnit.Seconds, value=time.total_seconds(), namespace=NAMESPACE)
+    with single:
+        pass
 
 
 def count_refusal(slug: str) -> None:

@@ -11,15 +11,21 @@ from datetime import datetime
 from chalicelib.aws.table import Table
 from chalicelib.broker.ports import Claim
 from chalicelib.core.ledger import Event, EventType
+from chalicelib.core.life import Status
 from chalicelib.core.request import Change, Request
 from chalicelib.core.revocation import Step
+from chalicelib.core.times import read_stamp
 from chalicelib.log import log
-from chalicelib.metrics import Metric, count
+from chalicelib.metrics import Metric, count, measure
 
 _COUNTED: Mapping[str, Metric] = {
     EventType.BREAK_GLASS_OPENED: Metric.BREAK_GLASS_OPENED,
     EventType.DENY_WRITTEN: Metric.DENY_WRITTEN,
     EventType.SESSION_ISSUED: Metric.SESSIONS_ISSUED,
+}
+_TIMED: Mapping[str, tuple[Metric, Callable[[Request], bool]]] = {
+    EventType.APPROVED: (Metric.TIME_TO_APPROVE, lambda request: request.status is Status.APPROVED),
+    EventType.SESSION_ISSUED: (Metric.TIME_TO_CREDENTIALS, lambda request: request.sessions_begun == 1),
 }
 _LOGGED: Mapping[str, tuple[Callable[..., None], str]] = {
     EventType.BREAK_GLASS_OPENED: (log.critical, "break_glass_opened"),
@@ -51,6 +57,10 @@ def tell(*changes: Change) -> None:
             count(_COUNTED[event.type])
         elif event.type == EventType.DENY_FAILED and event.details["step"] == Step.WRITE:
             count(Metric.DENY_NOT_WRITTEN)
+        if event.type in _TIMED:
+            metric, done = _TIMED[event.type]
+            if done(after):
+                measure(metric, read_stamp(event.at) - after.created_at)
         if event.type in _LOGGED:
             say, name = _LOGGED[event.type]
             say(name, extra=_fields(after, event))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 
@@ -18,7 +19,7 @@ from chalicelib.telling import ToldTable
 from tests.builders import NOW, a_change, a_submission, an_id
 from tests.people import CAROL, DAVE, FRANK
 from tests.stage import Stage, an_ask
-from tests.watching import counted
+from tests.watching import counted, measured
 
 FIRE = an_ask(reason="a secret reason that nobody else reads", break_glass=True)
 
@@ -47,6 +48,16 @@ def burning(stage: Stage) -> str:
 
 def logged(caplog: pytest.LogCaptureFixture, name: str) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.message == name]
+
+
+def test_the_last_approval_that_was_lacking_and_the_first_session_tell_how_long_it_took(stage, capsys) -> None:
+    id = asking.ask(stage.world, CAROL, an_ask(), None).request.id
+    stage.pass_time(timedelta(minutes=5))
+    deciding.approve(stage.world, FRANK, id, comment=None, duration=None)
+    stage.pass_time(timedelta(minutes=2))
+    for _ in range(2):
+        lending.lend(stage.world, CAROL, id)
+    assert measured(capsys.readouterr().out) == [("TimeToApprove", 300), ("TimeToCredentials", 420)]
 
 
 def test_an_emergency_is_one_critical_line_and_a_metric_and_so_is_its_session(stage, capsys, caplog) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from chalice.utils import OSUtils
 
 from chalicelib.outbox import digesting
 from chalicelib.outbox.posting import LEASE, WITHIN
+from chalicelib.settings import Settings
+from tests import cloudformation
 from tests.outbox.newsroom import Newsroom
 from tests.people import CAROL
 
@@ -154,6 +157,40 @@ def test_everything_that_is_named_is_there(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_the_api_writes_no_bodies_down_and_is_named_as_its_alarms_say(stage: str) -> None:
+    api = template(stage)["Resources"]["RestAPI"]["Properties"]
+    [settings] = api["MethodSettings"]
+    assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
+    assert (settings["DataTraceEnabled"], settings["LoggingLevel"]) == (False, "OFF")
+    assert 0 < settings["ThrottlingRateLimit"] <= settings["ThrottlingBurstLimit"]
+    assert (api["DefinitionBody"]["info"]["title"], api["StageName"]) == ("daypass", "api")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_comes_from_outside_and_what_comes_from_inside_go_to_different_functions(stage: str) -> None:
+    whole = template(stage)["Resources"]
+    functions = {name for name, each in whole.items() if each["Type"] == "AWS::Serverless::Function"}
+    assert "Events" not in whole["APIHandler"]["Properties"]
+    permissions = [each["Properties"] for each in whole.values() if each["Type"] == "AWS::Lambda::Permission"]
+    assert [each["FunctionName"] for each in permissions] == [{"Ref": "APIHandler"}]
+    assert permissions[0]["Principal"] == "apigateway.amazonaws.com"
+    assert "${RestAPIId}" in permissions[0]["SourceArn"]["Fn::Sub"][0]
+    for name in functions - {"APIHandler"}:
+        events = whole[name]["Properties"].get("Events", {}).values()
+        assert {each["Type"] for each in events} <= {"Schedule", "DynamoDB", "SQS"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_text_names_what_is_not_there(stage: str) -> None:
+    """Chalice 1.34 names the log group of the API's function after `ApiHandler`, which it calls `APIHandler`."""
+    whole = template(stage)
+    texts = re.findall(r'"Fn::Sub": "([^"]+)"', json.dumps(whole["Resources"]))
+    names = {name for text in texts for name in re.findall(r"\$\{([A-Za-z0-9]+)[.}]", text)}
+    assert names
+    assert names <= {*whole["Resources"], *whole["Parameters"]}
+
+
+@pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("function", ["Announce", "Post", "Remind"])
 def test_what_announces_can_neither_lend_nor_revoke(stage: str, function: str) -> None:
     whole = template(stage)["Resources"]
@@ -209,6 +246,40 @@ def actions(part: Any) -> Iterator[str]:
                 yield from [value] if isinstance(value, str) else value
             else:
                 yield from actions(value)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("function", ["APIHandler", "Sweep"])
+def test_what_lends_is_the_hubs_broker_and_has_no_role_of_the_packages(stage: str, function: str) -> None:
+    whole = template(stage)["Resources"]
+    assert whole[function]["Properties"]["Role"] == {"Ref": "BrokerRole"}
+    roles = {name for name, each in whole.items() if each["Type"] == "AWS::IAM::Role"}
+    assert "DefaultRole" not in roles
+    assert not {f"{function}Role"} & roles
+    iam = [each["Properties"] for each in whole.values() if each["Type"].startswith("AWS::IAM::")]
+    allowed = set(actions([{**each, "AssumeRolePolicyDocument": {}} for each in iam]))
+    assert not {action for action in allowed if action.startswith(("sts:", "iam:"))}
+
+
+def test_the_settings_of_what_lends_come_from_the_hubs_outputs() -> None:
+    outputs = cloudformation.template("hub.yaml")["Outputs"]
+    parameters = template("prod")["Parameters"]
+    assert {"BrokerRole", "TableStream", "EmergencyQueue", "EmergencyKey", "SlackSigningSecret"} <= parameters.keys()
+    assert parameters.keys() - outputs.keys() <= {
+        "ApiId",
+        "CatalogueObject",
+        "OrganizationId",
+        "TrailBucket",
+        "TrailKey",
+    }
+    for function, doors in (("APIHandler", True), ("Sweep", False)):
+        variables = template("prod")["Resources"][function]["Properties"]["Environment"]["Variables"]
+        known = {name.removeprefix("DAYPASS_").lower() for name in variables if name.startswith("DAYPASS_")}
+        assert known <= Settings.model_fields.keys()
+        assert {"emergency_queue", "emergency_key"} <= known
+        assert ({"slack_signing_secret", "slack_bot_token", "api_id", "organization_id", "stage"} <= known) is doors
+        assert variables["DAYPASS_HUB_ACCOUNT"] == {"Ref": "AWS::AccountId"}
+        assert variables["DAYPASS_TABLE"] == "daypass-prod"
 
 
 @pytest.mark.parametrize("function", ["Announce", "Copy", "Post", "Remind"])

@@ -204,7 +204,9 @@ async def _serve(listener: socket.socket) -> None:
     from ministack import app as stack
     from ministack.core.persistence import save_all
 
-    _name_roles_with_their_path()
+    from daypass.local.taught import teach
+
+    teach()
     changed = asyncio.Event()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -231,21 +233,6 @@ async def _serve(listener: socket.socket) -> None:
         await serve(_watched(stack.app, changed), config, shutdown_trigger=stopping.wait)  # type: ignore[arg-type]
     finally:
         task.cancel()
-
-
-def _name_roles_with_their_path() -> None:
-    """Have `role/daypass/*` match in what allows an IAM action: ministack 1.5.33 asks for the role without its path."""
-    from ministack.core import iam_actions
-    from ministack.services import iam
-
-    without_path = iam_actions.extract_resource_arn
-
-    def with_path(service: str, *call: Any) -> str:
-        arn: str = without_path(service, *call)
-        role = iam._roles.get(arn.rpartition("/")[2]) if service == "iam" and ":role/" in arn else None
-        return role["Arn"] if role else arn
-
-    iam_actions.extract_resource_arn = with_path
 
 
 def _watched(app: _Asgi, changed: asyncio.Event) -> _Asgi:

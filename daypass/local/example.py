@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import boto3
 from botocore.exceptions import ClientError
 
+from daypass.local import trust
 from daypass.local.embedded_aws import HUB_ACCOUNT
+from daypass.local.trust import REVOKER_PATH, REVOKER_ROLE
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -26,7 +28,6 @@ QUEUE = "daypass-emergencies.fifo"
 KEY_ALIAS = "alias/daypass-emergencies"
 BROKER_ROLE = "daypass-broker"
 BROKER_ARN = f"arn:aws:iam::{HUB_ACCOUNT}:role/{BROKER_ROLE}"
-REVOKER_PATH, REVOKER_ROLE = "/daypass-revoker/", "DaypassRevoker"
 EVENT_BUS = "default"
 BREAK_GLASS_TOPIC = f"arn:aws:sns:{REGION}:{HUB_ACCOUNT}:daypass-break-glass"
 DEAD_LETTERS = f"arn:aws:sqs:{REGION}:{HUB_ACCOUNT}:daypass-dead-letters"
@@ -109,19 +110,27 @@ def seed(aws: str) -> Emergencies:
     _put_role(hub, BROKER_ROLE, path="/", trust=_broker_trust(), permissions=permissions)
     session.client("sns", **root(HUB_ACCOUNT, aws)).create_topic(Name=BREAK_GLASS_TOPIC.rpartition(":")[2])
     session.client("sqs", **root(HUB_ACCOUNT, aws)).create_queue(QueueName=DEAD_LETTERS.rpartition(":")[2])
-    accounts: dict[str, str] = {}
+    organization = organization_of_the_hub(aws)
+    for account, account_id in {role.account: role.account_id for role in target_roles()}.items():
+        target = session.client("iam", **root(account_id, aws))
+        _put_boundary(target, account_id)
+        trusted, permissions = trust.revoker_trust(BROKER_ARN, organization), trust.revoker_permissions(account_id)
+        _put_role(target, REVOKER_ROLE, path=REVOKER_PATH, trust=trusted, permissions=permissions)
+        _put_bucket(session.client("s3", **root(account_id, aws)), *BUCKETS[account])
     for role in target_roles():
-        accounts[role.account] = role.account_id
         path, _, name = f"/{role.role_name}".rpartition("/")
         target = session.client("iam", **root(role.account_id, aws))
+        trusted = trust.role_trust(BROKER_ARN, organization, role.external_id)
         allowed = [{"Effect": "Allow", "Action": PERMISSIONS[role.name], "Resource": "*"}]
-        _put_role(target, name, path=f"{path}/", trust=_target_trust(role), permissions=allowed)
-    for account, account_id in accounts.items():
-        revoker = session.client("iam", **root(account_id, aws))
-        permissions = revoker_permissions(account_id)
-        _put_role(revoker, REVOKER_ROLE, path=REVOKER_PATH, trust=_revoker_trust(), permissions=permissions)
-        _put_bucket(session.client("s3", **root(account_id, aws)), *BUCKETS[account])
+        _put_role(target, name, path=f"{path}/", trust=trusted, permissions=allowed)
+        target.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=trust.boundary_arn(role.account_id))
     return emergencies
+
+
+def organization_of_the_hub(aws: str) -> str:
+    make: Any = boto3.client  # the stubs of Organizations are not installed
+    client = make("organizations", region_name=REGION, **root(HUB_ACCOUNT, aws))
+    return str(client.describe_organization()["Organization"]["Id"])
 
 
 def provider_key(aws: str) -> str:
@@ -195,37 +204,8 @@ def broker_permissions(emergency_key: str) -> list[dict[str, Any]]:
     ]
 
 
-def revoker_permissions(account_id: str) -> list[dict[str, Any]]:
-    """What an account's revoker may do: write inline policies on what Daypass lends there, and never on itself.
-
-    IAM cannot limit what stands in such a policy: whoever is the revoker has every Daypass role of the account.
-    """
-    actions = ["iam:DeleteRolePolicy", "iam:GetRolePolicy", "iam:ListRolePolicies", "iam:PutRolePolicy"]
-    roles = f"arn:aws:iam::{account_id}:role"
-    return [
-        {"Effect": "Allow", "Action": actions, "Resource": f"{roles}/daypass/*"},
-        {"Effect": "Deny", "Action": "*", "Resource": f"{roles}{REVOKER_PATH}*"},
-    ]
-
-
-def _revoker_trust() -> dict[str, Any]:
-    # No external id: the broker acts for nobody else in that account, so there is no deputy to confuse.
-    return {"Effect": "Allow", "Principal": {"AWS": BROKER_ARN}, "Action": "sts:AssumeRole"}
-
-
 def _broker_trust() -> dict[str, Any]:
     return {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB_ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
-
-
-def _target_trust(role: TargetRole) -> dict[str, Any]:
-    return {
-        "Effect": "Allow",
-        # On AWS: the hub's root and a condition on aws:PrincipalArn, which outlives a new role of the same name.
-        # ministack 1.5.33 never fills that key in, so the condition would let nobody in.
-        "Principal": {"AWS": BROKER_ARN},
-        "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
-        "Condition": {"StringEquals": {"sts:ExternalId": role.external_id}},
-    }
 
 
 class Root(TypedDict):
@@ -251,6 +231,16 @@ def _put_role(iam: IAMClient, name: str, *, path: str, trust: Any, permissions: 
     except iam.exceptions.EntityAlreadyExistsException:
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=policy)
     iam.put_role_policy(RoleName=name, PolicyName=_POLICY_NAME, PolicyDocument=_policy(*permissions))
+
+
+def _put_boundary(iam: IAMClient, account_id: str) -> None:
+    arn, policy = trust.boundary_arn(account_id), _policy(*trust.boundary(account_id))
+    try:
+        iam.create_policy(Path=REVOKER_PATH, PolicyName=trust.BOUNDARY, PolicyDocument=policy)
+    except iam.exceptions.EntityAlreadyExistsException:
+        known = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        if iam.get_policy_version(PolicyArn=arn, VersionId=known)["PolicyVersion"]["Document"] != json.loads(policy):
+            iam.create_policy_version(PolicyArn=arn, PolicyDocument=policy, SetAsDefault=True)
 
 
 def _put_emergencies(session: boto3.Session, aws: str) -> Emergencies:
