@@ -116,7 +116,7 @@ def test_no_free_text_and_no_secret_is_announced(day: Newsroom) -> None:
     told(day, lines_of(day), bus)
     everything = "\n".join(each.detail for each in bus.taken)
     assert "CANARY" not in everything
-    salts = {request.salt for request in day.stage.requests._requests.values()} - {""}  # erased
+    salts = {request.salt for request in day.stage.requests._requests.values()} - {""}  # one was erased
     for secret in (*salts, *(lent.secret_access_key.value for lent in day.stage.lender.lent)):
         assert secret not in everything
 

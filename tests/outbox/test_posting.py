@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.broker import balancing, deciding, emergency, ending, revoking, sweeping
+from chalicelib.broker import balancing, deciding, emergency, ending, erasing, revoking, sweeping
 from chalicelib.core.catalogue import Notify, Stage, Who
 from chalicelib.core.ledger import EventType
 from chalicelib.core.refusals import Unavailable
@@ -62,6 +62,18 @@ def test_the_same_message_asks_follows_and_tells_the_end() -> None:
     over = room.message(request)
     assert (over.ts, over.text) == (asked.ts, "⏹️ carol@example.com gave back payments-admin")
     assert "carol@example.com gave it back" in str(over.blocks)
+    room.assert_all_is_told()
+
+
+def test_what_was_erased_goes_from_the_message_too() -> None:
+    room = Newsroom()
+    request = room.stage.asked(CAROL, an_ask(reason="Jane Doe called"))
+    deciding.deny(room.stage.world, FRANK, request.id, comment="not for Jane Doe")
+    room.catch_up()
+    assert "Jane Doe" in str(room.message(request).blocks)
+    erasing.erase(room.stage.world, DAVE, request.id)
+    room.catch_up()
+    assert "Jane Doe" not in str(room.message(request).blocks)
     room.assert_all_is_told()
 
 
