@@ -110,7 +110,10 @@ def refused(url: str, answer: Mapping[str, Any], status: int = 0, hidden: Iterab
 
 
 def ask(url: str, body: str | None = None) -> tuple[int, Json]:
-    """The status and the JSON object that are answered, to a form or to none. Raises DaypassError."""
+    """The status and the JSON object that are answered, to a form or to none.
+
+    Raises DaypassError; its slug is `unreachable` where the same may be answered in a while.
+    """
     import urllib3
 
     timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS)
@@ -132,8 +135,9 @@ def ask(url: str, body: str | None = None) -> tuple[int, Json]:
             answer.close()
     except (urllib3.exceptions.HTTPError, OSError) as error:
         # Without its text: some name the whole URL.
-        kind = type(error).__name__
-        raise DaypassError(f"{_origin(url)} cannot be reached ({kind}).", slug="unreachable") from None
+        raise _away(url, type(error).__name__) from None
+    if answer.status >= 500 or answer.status == 429:
+        raise _away(url, f"HTTP {answer.status}")
     try:
         said = json.loads(read) if read else {}
     except ValueError:
@@ -157,6 +161,10 @@ def _check_safe(endpoint: object, issuer: str) -> None:
         host, here = "", False
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and here)):
         raise _failed(f"The issuer {issuer} is not asked over https (http is for this machine only).")
+
+
+def _away(url: str, why: str) -> DaypassError:
+    return DaypassError(f"{_origin(url)} cannot be reached at the moment ({why}).", slug="unreachable")
 
 
 def _origin(url: str) -> str:

@@ -57,7 +57,7 @@ class Logins:
         file = self._file(server)
         try:
             handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise DaypassError(f"{file} cannot be read: {error.strerror}.", slug="not-logged-in") from None

@@ -185,11 +185,11 @@ class TestByDevice:
 
     def test_an_issuer_that_is_away_for_a_moment_is_asked_more_seldom(self, issuer):
         sell = issuer.server.answers["POST", "/token"]
-        away = [Said(hang_up=True)]
+        away = [Said(hang_up=True), Said(503, raw=b"<html>")]
         issuer.server.answers["POST", "/token"] = lambda asked: away.pop() if away else sell(asked)
         slept: list[float] = []
         typed(issuer, slept)
-        assert slept == [5, 10]
+        assert slept == [5, 10, 20]
 
     @pytest.mark.parametrize(
         ("poll", "words"),
@@ -261,8 +261,8 @@ class TestRefreshing:
         assert not revoke(login)
 
     def test_an_issuer_that_does_not_revoke_says_so(self, issuer, login):
-        issuer.server.answers["POST", "/revoke"] = Said(503, {"error": "temporarily_unavailable"})
-        assert "temporarily_unavailable" in failed(revoke, login)
+        issuer.server.answers["POST", "/revoke"] = Said(400, {"error": "unsupported_token_type"})
+        assert "unsupported_token_type" in failed(revoke, login)
 
 
 class TestDiscovery:

@@ -234,6 +234,13 @@ class TestRefreshing:
         with pytest.raises(DaypassError, match="cannot be reached"):
             Stored(logins, DAYPASS, clock=lambda: NOW + 31)()
 
+    def test_an_issuer_that_cannot_answer_ends_no_login(self, logins, issuer):
+        issuer.server.answers["POST", "/token"] = Said(503, raw=b"<html>")
+        logins.keep(a_login(issuer=issuer.url, ends_at=NOW))
+        with pytest.raises(DaypassError, match=r"at the moment \(HTTP 503\)"):
+            Stored(logins, DAYPASS)()
+        assert logins.find(DAYPASS).refresh_token == issuer.refresh_token
+
     def test_of_many_processes_at_once_one_refreshes(self, logins, issuer, env):
         logins.keep(a_login(issuer=issuer.url, ends_at=NOW))
         script = (
