@@ -157,8 +157,7 @@ def dead_letters(aws: str) -> str:
 def broker_permissions(emergency_key: str) -> list[dict[str, Any]]:
     """What the broker may do, and nothing else: lend what is under /daypass/, revoke, sign, use table and queue, tell.
 
-    emergency_key: its ARN. On AWS a condition on the key's alias, kms:ResourceAliases, which ministack 1.5.33 does not
-    fill in. There the outbox has a role of its own, too (infra/outbox.json); here one process is both.
+    emergency_key: its ARN. On AWS the outbox has roles of its own (infra/outbox.json); here one process is both.
     """
     table = f"arn:aws:dynamodb:{REGION}:{HUB_ACCOUNT}:table/{TABLE}"
     actions = ["BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "Query", "UpdateItem"]
