@@ -135,15 +135,13 @@ def refuse_where_halted(catalogue: Catalogue) -> None:
     """
     if catalogue.frozen:
         raise NotEligible(f"{FROZEN} You may ask.")
-    if catalogue.doubt:
-        raise CatalogueStale(f"{catalogue.doubt} {IN_DOUBT}")
+    if doubt := in_doubt(catalogue):
+        raise CatalogueStale(doubt)
 
 
-def _halts(catalogue: Catalogue) -> Iterator[str]:
-    if catalogue.frozen:
-        yield FROZEN
-    if catalogue.doubt:
-        yield f"{catalogue.doubt} {IN_DOUBT}"
+def in_doubt(catalogue: Catalogue) -> str | None:
+    """Why the catalogue may not be today's any more, and what that means; None where it is today's."""
+    return catalogue.doubt and f"{catalogue.doubt} {IN_DOUBT}"
 
 
 def ways_in(catalogue: Catalogue, principal: Principal, role_name: str) -> tuple[Rule, ...]:
@@ -216,11 +214,11 @@ def explain(catalogue: Catalogue, principal: Principal, terms: Terms, at: dateti
     at: when the access would be used; hours are told as they are then.
     """
     return tuple(
-        _considered(rule, principal, terms, at, tuple(_halts(catalogue))) for rule in catalogue.rules_about(terms.role)
+        _considered(rule, principal, terms, at, frozen=catalogue.frozen) for rule in catalogue.rules_about(terms.role)
     )
 
 
-def _considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, halts: Sequence[str]) -> Considered:
+def _considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, *, frozen: bool) -> Considered:
     if not rule.concerns(principal) and (lacking := rule.who.lacks(principal)):
         return Considered(rule, False, f"{rule.name!r} is not for this caller: it {lacking}.")
     if rule.effect is Effect.DENY:
@@ -230,7 +228,7 @@ def _considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, ha
             return Considered(rule, False, hindrance)
         [rule] = extension.extending([rule], terms.link)
     found = objection(rule, principal, terms)
-    guards = " ".join(["", *_guards(rule, at), *halts]) if found is None else ""
+    guards = " ".join(["", *_guards(rule, at), *([FROZEN] if frozen else [])]) if found is None else ""
     return Considered(rule, found is None, _verdict(rule, found, terms) + guards)
 
 
