@@ -134,9 +134,9 @@ class SignedCatalogue:
         return self._looked_at is None or not self._looked_at <= now < self._looked_at + pause
 
     def _doubt(self, now: datetime) -> str | None:
-        if self._seen_at is None:
+        if self._seen_at is None or now < self._seen_at - _CLOCKS:
             return "It is not known whether this catalogue is the newest."
-        if -_CLOCKS <= now - self._seen_at <= self._max_stale:
+        if now - self._seen_at <= self._max_stale:
             return None
         since, longest = stamp(self._seen_at), spoken(self._max_stale)
         return f"This catalogue was last seen to be the newest at {since}, longer ago than {longest}."

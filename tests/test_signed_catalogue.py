@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.broker.ports import Stale
@@ -565,3 +565,66 @@ def test_the_last_good_serial_never_goes_down_and_each_is_one_catalogues(seen: l
         if found in (Standing.NEWER, Standing.SAME):
             assert version.serial >= before
             assert by_serial.setdefault(version.serial, version.digest) == version.digest
+
+
+# Whatever happens.
+
+# Believing costs a signature and a parse: the versions are made once.
+SERIALS = (1, 2, 3)
+UPLOADS = {
+    **{f"version {serial}": (text(serial, f"{serial}h"), sign(CI, text(serial, f"{serial}h"))) for serial in SERIALS},
+    "another version 2": (text(2, "5h"), sign(CI, text(2, "5h"))),
+    "forged version 3": (text(3, "6h"), sign(SOMEBODY_ELSE, text(3, "6h"))),
+}
+STEPS = st.one_of(
+    st.sampled_from(list(UPLOADS)),
+    st.sampled_from(["S3", "table"]),
+    st.sampled_from([0, 1, 2]),  # an instance is asked
+    st.sampled_from([0, 1, 2]),
+    st.sampled_from([SECOND, EVERY, EVERY, TOLD_EVERY, HOUR, MAX_STALE + SECOND]),
+    st.just("cold"),
+)
+
+
+@settings(max_examples=150)
+@given(steps=st.lists(STEPS, max_size=25))
+def test_whatever_happens_what_is_not_in_doubt_was_in_the_bucket_within_the_hour_and_is_the_newest_known(
+    steps: list[Any],
+) -> None:
+    parsed = {body: read_example(body.decode()) for body, _ in UPLOADS.values()}
+    scene = Scene()
+    held: dict[str, datetime] = {}  # by digest: when it last lay in the bucket
+
+    def instance() -> SignedCatalogue:
+        return SignedCatalogue(scene.bucket, scene.state, [KEY], lambda text: parsed[text.encode()], lambda: scene.now)
+
+    instances = [instance() for _ in range(3)]
+    highest = 0
+    for step in [*steps, 0, 1, 2]:
+        if step in ("S3", "table"):
+            there: Any = scene.bucket if step == "S3" else scene.state
+            there.down = not there.down
+        elif step in UPLOADS:
+            scene.bucket.put_signed(*UPLOADS[step])
+        elif step == "cold":
+            instances[0] = instance()
+        elif isinstance(step, timedelta):
+            scene.now += step
+        if scene.bucket.newest:
+            held[digest(scene.bucket.versions[scene.bucket.newest].body)] = scene.now
+        if isinstance(step, int):
+            source = instances[step]
+            looks = source._due(scene.now) and not scene.state.down
+            try:
+                catalogue = source()
+            except Unavailable:
+                continue
+            assert catalogue.digest != digest(UPLOADS["forged version 3"][0])
+            last = scene.state.last
+            if catalogue.doubt is None:
+                assert scene.now - held[catalogue.digest] <= MAX_STALE
+                assert last is not None
+                assert not looks or catalogue.digest == last.version.digest
+        if scene.state.last:
+            assert scene.state.last.version.serial >= highest
+            highest = scene.state.last.version.serial

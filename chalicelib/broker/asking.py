@@ -21,7 +21,7 @@ from chalicelib.core.principal import Principal
 from chalicelib.core.quotas import Charge, held
 from chalicelib.core.refusals import NotEligible, Refusal, TooManyOpen, Unavailable
 from chalicelib.core.request import Ask, Change, Link, Request, StageProgress
-from chalicelib.core.rules import Terms, explain, lending_first
+from chalicelib.core.rules import Terms, explain, in_doubt, lending_first
 from chalicelib.core.ruling import Ruling, ruling
 from chalicelib.core.schedule import answer_by, window_asked
 from chalicelib.core.session import as_asked, long_enough, permissions
@@ -109,7 +109,8 @@ def _why(catalogue: Catalogue, principal: Principal, wish: Ask, judged: _Judged,
             "at most; it is reviewed afterwards.",
         )
     told = explain(catalogue, principal, _terms(wish, judged.link), wish.starts_at or now)
-    return tuple(considered.why for considered in told if considered.rule.who.includes(principal))
+    whys = (considered.why for considered in told if considered.rule.who.includes(principal))
+    return tuple(filter(None, (*whys, in_doubt(catalogue))))
 
 
 def opening(

@@ -135,15 +135,13 @@ def refuse_where_halted(catalogue: Catalogue) -> None:
     """
     if catalogue.frozen:
         raise NotEligible(f"{FROZEN} You may ask.")
-    if catalogue.doubt:
-        raise CatalogueStale(f"{catalogue.doubt} {IN_DOUBT}")
+    if doubt := in_doubt(catalogue):
+        raise CatalogueStale(doubt)
 
 
-def _halts(catalogue: Catalogue) -> Iterator[str]:
-    if catalogue.frozen:
-        yield FROZEN
-    if catalogue.doubt:
-        yield f"{catalogue.doubt} {IN_DOUBT}"
+def in_doubt(catalogue: Catalogue) -> str | None:
+    """Why the catalogue may not be today's any more, and what that means; None where it is today's."""
+    return catalogue.doubt and f"{catalogue.doubt} {IN_DOUBT}"
 
 
 def ways_in(catalogue: Catalogue, principal: Principal, role_name: str) -> tuple[Rule, ...]:
@@ -220,12 +218,12 @@ def explain(catalogue: Catalogue, principal: Principal, terms: Terms, at: dateti
     at: when the access would be used; hours are told as they are then.
     """
     return tuple(
-        considered(rule, principal, terms, at, tuple(_halts(catalogue))) for rule in catalogue.rules_about(terms.role)
+        considered(rule, principal, terms, at, frozen=catalogue.frozen) for rule in catalogue.rules_about(terms.role)
     )
 
 
-def considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, halts: Sequence[str] = ()) -> Considered:
-    """What one rule that covers the role says to the ask. at: as for `explain`. halts: why nothing is lent now."""
+def considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, *, frozen: bool) -> Considered:
+    """What one rule that covers the role says to the ask. at, frozen: as for `explain`."""
     if not rule.concerns(principal):
         lacking = " and ".join(rule.who.lacking(principal)) or "is for nobody"
         return Considered(rule, False, f"{rule.name!r} is not for this caller: it {lacking}.")
@@ -238,7 +236,7 @@ def considered(rule: Rule, principal: Principal, terms: Terms, at: datetime, hal
     found = tuple(objections(rule, principal, terms))
     if found:
         return Considered(rule, False, " ".join(_objected(rule, each, terms) for each in found))
-    return Considered(rule, True, " ".join([_admitted(rule), *_guards(rule, at), *halts]))
+    return Considered(rule, True, " ".join([_admitted(rule), *_guards(rule, at), *([FROZEN] if frozen else [])]))
 
 
 def _guards(rule: Rule, at: datetime) -> Iterator[str]:

@@ -96,7 +96,7 @@ def _in_an_emergency(catalogue: Catalogue, principal: Principal, terms: Terms, a
 
 def _glass(rule: Rule, principal: Principal, terms: Terms, at: datetime) -> Considered:
     if rule.effect is Effect.DENY:
-        return considered(rule, principal, terms, at)
+        return considered(rule, principal, terms, at, frozen=False)
     glass = rule.break_glass
     if glass is None:
         return Considered(rule, False, f"{rule.name!r} lets nobody break the glass.")

@@ -63,7 +63,7 @@ def _what(change: Change, terms: Mapping[str, str]) -> str:
     rule = f"rule {change.rule.name!r}"
     if deny := change.denied_by:
         denied = "not denied any more" if gains else "denied from now on"
-        return f"{told(terms)} ({rule}); who is of {people(deny.who)} too is {denied} by {deny.name!r}"
+        return f"{told(terms)} ({rule}), {denied} by {deny.name!r}, which is for {people(deny.who)}"
     if change.other is None:
         return f"{told(terms)} ({rule}, {'new' if gains else 'gone'} here)"
     glass = change.other.break_glass if change.emergency else None

@@ -41,15 +41,21 @@ class Change:
     other: Rule | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RoleRules:
-    """What a catalogue says of one role. glasses: the rules by which the glass is broken, the deciding one first."""
+    """What a catalogue says of one role: of equal rules, of either catalogue, it holds the very same one."""
 
     allows: tuple[Rule, ...]
     denies: tuple[Rule, ...]
 
     @property
+    def key(self) -> frozenset[int]:
+        """Equal for the same rules in any order: rules are compared by what they are, and there are many."""
+        return frozenset(map(id, (*self.allows, *self.denies)))
+
+    @property
     def glasses(self) -> tuple[tuple[Rule, BreakGlass], ...]:
+        """The rules by which the glass is broken, the deciding one first."""
         found = [(rule, rule.break_glass) for rule in self.allows if rule.break_glass]
         return tuple(sorted(found, key=lambda way: (-way[1].max_duration, way[0].name)))
 
@@ -66,18 +72,20 @@ def changes_of_roles(older: Catalogue, newer: Catalogue) -> Mapping[str, tuple[C
 
     A role that is another one in AWS by now is taken away and given anew.
     """
-    before, after = rules_by_role(older), rules_by_role(newer)
+    alike: dict[Rule, Rule] = {}
+    before, after = _by_role(older, alike), _by_role(newer, alike)
     was, becomes = People(older), People(newer)
-    known: dict[tuple[RoleRules, RoleRules], tuple[Change, ...]] = {}
+    known: dict[tuple[frozenset[int], frozenset[int]], tuple[Change, ...]] = {}
     found: dict[str, tuple[Change, ...]] = {}
     for name in sorted(before.keys() | after.keys()):
         pair = before.get(name, NOTHING), after.get(name, NOTHING)
         if moved(older.roles.get(name), newer.roles.get(name)):
             found[name] = (*_compared(pair[0], NOTHING, was, becomes), *_compared(NOTHING, pair[1], was, becomes))
             continue
-        if pair not in known:  # most roles share their rules with many
-            known[pair] = tuple(_compared(*pair, was, becomes)) if pair[0] != pair[1] else ()
-        found[name] = known[pair]
+        key = pair[0].key, pair[1].key
+        if key not in known:  # many roles have the same rules
+            known[key] = tuple(_compared(*pair, was, becomes)) if key[0] != key[1] else ()
+        found[name] = known[key]
     return {name: changes for name, changes in found.items() if changes}
 
 
@@ -86,13 +94,14 @@ def moved(before: Role | None, after: Role | None) -> bool:
     return bool(before and after and before.arn != after.arn)
 
 
-def rules_by_role(catalogue: Catalogue) -> dict[str, RoleRules]:
-    """What each role has of rules, without what makes no difference to who gets in."""
+def _by_role(catalogue: Catalogue, alike: dict[Rule, Rule]) -> dict[str, RoleRules]:
+    """What each role has of rules, without what makes no difference to who gets in. alike: the first of equal rules."""
     names = RoleNames(catalogue.roles)
     allows: dict[str, list[Rule]] = {name: [] for name in catalogue.roles}
     denies: dict[str, list[Rule]] = {name: [] for name in catalogue.roles}
     for rule in catalogue.rules:
         bare = replace(rule, roles=(), notify=Notify(), break_glass=_bare(rule.break_glass))
+        bare = alike.setdefault(bare, bare)
         for name in names.covered_by(rule):
             (denies if rule.effect is Effect.DENY else allows)[name].append(bare)
     return {name: RoleRules(tuple(allows[name]), tuple(denies[name])) for name in catalogue.roles}
@@ -109,7 +118,10 @@ def _compared(before: RoleRules, after: RoleRules, was: People, becomes: People)
 
 def _gained(before: RoleRules, after: RoleRules, people: People, sign: Sign) -> Iterator[Change]:
     """Who gets in after and did not before, on terms as easy; read the other way round, who did and does not."""
+    same = before.key & after.key
     for rule in after.allows:
+        if id(rule) in same and before.denies == after.denies:
+            continue
         known = [each.who for each in before.allows if as_easy(each, rule, people)]
         yield from _let_in(rule, [rule.who], [*after.kept_out, *known], before, after, people, sign)
     for number, (rule, glass) in enumerate(after.glasses):

@@ -1,7 +1,8 @@
 """Witnesses: a principal who is in all of these sets and in none of those, or that there is none.
 
 Sets of principals are compared by what they mean, not by how they are written: two texts for one set differ in nobody.
-Whom no issuer of the catalogue could vouch for is no witness. Groups are taken as if anybody could be in any.
+Whom no issuer of the catalogue could vouch for is no witness. Groups are taken as if anybody could be in any of whom
+anything tells groups: an issuer with a claim for them, or a directory.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from string import ascii_lowercase, digits, punctuation
 from chalicelib.core.catalogue import Catalogue, Who
 from chalicelib.core.catalogue_file.people import IAM
 from chalicelib.core.principal import Kind, Principal
-from chalicelib.core.vouching import Issuer
+from chalicelib.core.vouching import Issuer, directory_of
 
 MOST_STEPS = 20_000
 """Beyond so many in search of an id somebody is taken to be there: a difference is rather said than passed over."""
@@ -75,6 +76,7 @@ class People:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._issuers = (*catalogue.issuers, IAM)
+        self._directories = catalogue.directories
         self._known: dict[tuple[frozenset[Who], frozenset[Who], bool], Principal | None] = {}
 
     def somebody(
@@ -99,7 +101,7 @@ class People:
             return
         each_of = [sorted(who.groups) for who in inside if who.groups]
         for chosen, issuer in product(_smallest_first(product(*each_of)), self._issuers):
-            if human and issuer.kind is not Kind.HUMAN:
+            if (human and issuer.kind is not Kind.HUMAN) or not self._told(issuer, chosen):
                 continue
             principal = Principal(
                 id="",
@@ -118,6 +120,9 @@ class People:
             id = _shortest([_vouched_for(issuer), *wanted], Language(_globs(id for who in against for id in who.ids)))
             if id is not None:
                 yield replace(principal, id=id)
+
+    def _told(self, issuer: Issuer, groups: Iterable[str]) -> bool:
+        return bool(issuer.groups) or all(directory_of(group) in self._directories for group in groups)
 
 
 def _smallest_first(choices: Iterable[Sequence[str]]) -> list[frozenset[str]]:

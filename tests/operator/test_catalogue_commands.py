@@ -266,10 +266,10 @@ CHANGED: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [('who = { groups = ["contractors"] }', 'who = { groups = ["interns"] }')],
         [
             "payments-admin",
-            f"  + {ORDINARY}; who is of group contractors too is not denied any more by {DENY!r}",
-            f"  + {EMERGENCY}; who is of group contractors too is not denied any more by {DENY!r}",
-            f"  - {ORDINARY}; who is of group interns too is denied from now on by {DENY!r}",
-            f"  - {EMERGENCY}; who is of group interns too is denied from now on by {DENY!r}",
+            f"  + {ORDINARY}, not denied any more by {DENY!r}, which is for group contractors",
+            f"  + {EMERGENCY}, not denied any more by {DENY!r}, which is for group contractors",
+            f"  - {ORDINARY}, denied from now on by {DENY!r}, which is for group interns",
+            f"  - {EMERGENCY}, denied from now on by {DENY!r}, which is for group interns",
         ],
     ),
     "the glass": (

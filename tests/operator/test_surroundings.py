@@ -78,7 +78,9 @@ def test_auditors_are_compared_by_whom_they_are() -> None:
     people = replace(CATALOGUE, auditors=Who(groups=groups, ids=("*",)))
     same = replace(CATALOGUE, auditors=Who(groups=groups, kind=Kind.HUMAN))
     assert notices_of_all(people, same) == ()
-    assert [notice.effect for notice in notices_of_all(CATALOGUE, people)] == ["-"]  # no workloads any more
+    assert notices_of_all(CATALOGUE, people) == ()  # nothing tells groups of workloads
+    fewer = replace(CATALOGUE, auditors=Who(groups=groups, ids=("d*",)))
+    assert [notice.effect for notice in notices_of_all(CATALOGUE, fewer)] == ["-"]
 
 
 def test_nothing_is_said_of_what_concerns_nobody() -> None:

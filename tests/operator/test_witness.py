@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.catalogue import Catalogue, Who
 from chalicelib.core.principal import Kind, Principal
-from chalicelib.core.vouching import Issuer
+from chalicelib.core.vouching import Directory, Issuer
 from daypass.operator.witness import UNKNOWN, People
 from tests.builders import NOW
 
+OKTA = frozenset({"a.io", "b.io"})
+TELL_GROUPS = {"okta", "ci"}
 CATALOGUE = Catalogue(
     digest="0",
     issuers=(
-        Issuer(name="okta", url="https://o", audience="d", kind=Kind.HUMAN, domains=frozenset({"a.io", "b.io"})),
+        Issuer(name="okta", url="https://o", audience="d", kind=Kind.HUMAN, domains=OKTA, groups="groups"),
         Issuer(name="other", url="https://p", audience="d", kind=Kind.HUMAN, domains=frozenset({"c.io"})),
-        Issuer(name="ci", url="https://c", audience="d", kind=Kind.WORKLOAD, subjects=("*",)),
+        Issuer(name="ci", url="https://c", audience="d", kind=Kind.WORKLOAD, subjects=("*",), groups="groups"),
     ),
 )
 EVERYBODY = People(CATALOGUE)
@@ -51,6 +55,7 @@ IDENTITY = st.one_of(
 
 def a_principal(identity: tuple[Kind, str, str], groups: frozenset[str], mfa: bool = True) -> Principal:
     kind, issuer, id = identity
+    groups = groups if issuer in TELL_GROUPS else frozenset()
     return Principal(id=id, kind=kind, groups=groups, issuer=issuer, mfa=mfa, authenticated_at=NOW)
 
 
@@ -100,6 +105,14 @@ def test_a_set_is_within_itself_and_within_all_that_is_larger(who: Who) -> None:
 )
 def test_sets_are_compared_by_whom_they_mean(smaller: Who, larger: Who, is_within: bool) -> None:
     assert EVERYBODY.within(smaller, larger) is is_within
+
+
+def test_nobody_is_in_a_group_of_whom_nothing_tells_any() -> None:
+    by_iam = Who(groups=frozenset({"g", "g@hook"}), issuer="iam")
+    assert EVERYBODY.somebody([by_iam]) is None
+    hook = replace(CATALOGUE, directories={"hook": Directory(name="hook", function="arn")})
+    assert (witness := People(hook).somebody([by_iam])) is not None
+    assert witness.groups == {"g@hook"}
 
 
 def test_only_people_are_looked_for_where_only_people_may() -> None:
