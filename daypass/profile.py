@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
 import stat
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from daypass import keeping
 from daypass.exporting import whole_file
 
 NAME = re.compile(r"[A-Za-z0-9_.@:/+=,-]{1,128}", re.ASCII)
@@ -26,6 +30,9 @@ _KEY = re.compile(r"(?P<key>[^\s=:#;\[][^=:]*?)\s*[=:]")
 # Source: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html (order of providers).
 _OTHER_WAYS: Final = ("role_arn", "source_profile", "credential_source", "web_identity_token_file", "sso_session",
                       "sso_start_url", "sso_account_id", "aws_access_key_id", "login_session")  # fmt: skip
+
+
+_KEPT: Final = ("DAYPASS_IAM", "DAYPASS_TOKEN_FILE", "DAYPASS_TOKEN_COMMAND", "DAYPASS_DATA", "DAYPASS_CACHE")
 
 
 class Taken(Exception):
@@ -93,6 +100,42 @@ def _keys(lines: Sequence[str], begin: int) -> dict[str, int]:
     end = next((number for number in range(begin + 1, len(lines)) if _SECTION.match(lines[number])), len(lines))
     found = ((number, _KEY.match(lines[number])) for number in range(begin + 1, end))
     return {match["key"].lower(): number for number, match in found if match}
+
+
+def config_file(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
+
+
+def credentials_file(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+
+
+def command(environment: Mapping[str, str], what: str) -> str:
+    """What fetches the credentials from anywhere: with the server and the way to a token that hold here, no secret."""
+    kept = {name: environment[name] for name in _KEPT if environment.get(name)}
+    server = {"DAYPASS_URL": keeping.server(environment)}
+    ours = shutil.which("daypass")
+    call = [ours] if ours else [sys.executable, "-m", "daypass.start"]
+    assignments = [f"{name}={value}" for name, value in {**server, **kept}.items()]
+    return shlex.join(["env", *assignments, *call, "credentials", what])
+
+
+def configure(config: Path, credentials: Path, profile: str, command: str, region: str | None) -> None:
+    """Raises Taken, OSError and UnicodeDecodeError; then nothing was touched."""
+    if credentials.exists() and has_keys(credentials.read_text(encoding="utf-8"), profile):
+        raise Taken(f"{credentials} has keys for the profile {profile}, which would be taken instead")
+    before = _read(config)
+    after = with_process(before, profile, command, region)
+    if after != before:
+        write(config, after)
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open(encoding="utf-8", newline="") as opened:
+            return opened.read()
+    except FileNotFoundError:
+        return ""
 
 
 def write(file: Path, text: str) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from daypass import showing
+from daypass.saying import Stop
 
 if TYPE_CHECKING:
     from daypass.client import Json
+
+_CANNOT_RUN: Final = 127
+"""As shells say it."""
 
 NAMES: Final = {
     "AccessKeyId": "AWS_ACCESS_KEY_ID",
@@ -36,9 +44,18 @@ _OTHER_WAYS: Final = frozenset(
 )
 
 
-def named(lent: Json) -> dict[str, str]:
+def variables(lent: Json) -> dict[str, str]:
     """Credentials as the environment's variables."""
     return {ours: str(lent[theirs]) for theirs, ours in NAMES.items()}
+
+
+def run(command: Sequence[str], credentials: Mapping[str, str]) -> NoReturn:
+    """Become the command: its signals, output and exit code are nobody else's. Raises Stop where it cannot be run."""
+    sys.stdout.flush()
+    try:
+        os.execvpe(command[0], list(command), environment(os.environ, credentials))
+    except OSError as error:
+        raise Stop(f"{showing.plain(command[0])} cannot be run: {error.strerror}.", _CANNOT_RUN) from None
 
 
 def environment(shell: Mapping[str, str], credentials: Mapping[str, str]) -> dict[str, str]:

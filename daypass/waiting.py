@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from daypass import showing
 from daypass.client import DaypassError
+from daypass.finding import why_not
+from daypass.saying import INTERRUPTED, TIMED_OUT, Stop, note
 
 if TYPE_CHECKING:
     from daypass.client import Client, Json
@@ -30,6 +34,48 @@ class Clock:
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     show: Callable[[str], None]
+
+
+def granted(client: Client, request: Json, patience: timedelta | None = None) -> Json:
+    """The request, once it may be used or will; what it waits for is shown meanwhile. Raises Stop where that ends."""
+    ending = str(request.get("id", ""))[-showing.ENDING :]
+    stands = f"Request {ending} stands: daypass show {ending} tells how it is, daypass cancel {ending} takes it back."
+    try:
+        with _Shown() as show:
+            clock = Clock(now=lambda: datetime.now(UTC), sleep=time.sleep, show=show)
+            request = answered(client, request, clock, patience)
+    except TimedOut:
+        raise Stop(f"Nobody answered in time. {stands}", TIMED_OUT) from None
+    except KeyboardInterrupt:
+        raise Stop(f"Nobody waits any more. {stands}", INTERRUPTED) from None
+    if request.get("state") in ("ready", "active", "scheduled"):
+        return request
+    if request.get("expired_because") == "unanswered":
+        raise Stop(f"Nobody answered request {ending} in time. Ask again.", TIMED_OUT)
+    raise why_not(request)
+
+
+class _Shown:
+    """One line on standard error: on a terminal always the newest, elsewhere each that says something new."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._said = ""
+
+    def __enter__(self) -> Callable[[str], None]:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        if self._terminal and self._said:
+            sys.stderr.write("\r\x1b[K")
+
+    def _show(self, text: str) -> None:
+        if self._terminal:
+            sys.stderr.write(f"\r\x1b[K{text} Ctrl-C leaves it standing.")
+            sys.stderr.flush()
+        elif text.partition(", for ")[0] != self._said:
+            note(text)
+        self._said = text.partition(", for ")[0]
 
 
 def answered(client: Client, request: Json, clock: Clock, patience: timedelta | None = None) -> Json:

@@ -28,12 +28,12 @@ from chalicelib.core.known import Record, read_events
 from chalicelib.core.reckoning import under_daypass
 from chalicelib.core.refusals import StsRefused
 from chalicelib.core.times import read_stamp
-from daypass.commands import DONE, ERROR
 from daypass.local.embedded_aws import EmbeddedAws
 from daypass.local.example import REGION, ROOT_SECRET, root
 from daypass.operator.reconcile import BYPASSED
+from daypass.saying import DONE, ERROR
 from tests.builders import NOW
-from tests.daypass.test_commands import Ran
+from tests.daypass.conftest import Ran
 from tests.hub import Hub
 from tests.people import ALICE
 from tests.stage import Stage, an_ask, via_oidc, with_role

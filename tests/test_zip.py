@@ -234,7 +234,10 @@ DAMAGES: list[tuple[Callable[[dict[str, bytes]], object], str]] = [
     (lambda files: files.update({"x/y.abi3.so": b"\x7fELF"}), f"x/y.abi3.so is not for {HERE.architecture}"),
     (lambda files: files.update({"daypass-0.1.0.dist-info/x": b""}), "daypass-0.1.0.dist-info is in the zip and must"),
     (lambda files: files.update({"noise": secrets.token_bytes(16_000_000)}), "16.0 MB: 15 are allowed"),
-    *((lambda files, name=name: files.update({f"{name}/x": b""}), f"{name} is in the zip and must") for name in NEVER),
+    *(
+        (lambda files, name=name: files.update({f"{name}/x": b""}), f"{name} is in the zip and must")
+        for name in sorted(NEVER)
+    ),
 ]
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.canary-token-canary.c2lnbmF0dXJl"
 
 
@@ -117,6 +121,7 @@ def server() -> Iterator[Server]:
 
 
 REQUEST_ID = "01KAZ3TBJ4M7Y5QZ9V8N2D4E6F"
+ENDING = REQUEST_ID[-8:]
 
 
 def a_request(**changed: Any) -> dict[str, Any]:
@@ -161,3 +166,34 @@ LINK = {
     "url": "https://us-east-1.signin.aws.amazon.com/federation?Action=login&SigninToken=it%27s%26secret",
     "expires_at": "2099-11-23T12:15:00Z",
 }
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+class Daypass:
+    """Runs `daypass` as a person would, in a process of its own; what it prints never holds the token."""
+
+    def __init__(self, server: Server) -> None:
+        ours = {"DAYPASS_URL": server.url, "DAYPASS_TOKEN": TOKEN, "DAYPASS_CACHE": "off"}
+        self.env = {"PATH": os.environ["PATH"], "HOME": os.devnull, **ours}
+
+    def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Ran:
+        kept = {name: value for name, value in {**self.env, **env}.items() if value}
+        command = [sys.executable, "-m", "daypass.commands", *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=kept, input=stdin, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert TOKEN not in done.stdout + done.stderr
+        assert "canary" not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def daypass(server) -> Daypass:
+    return Daypass(server)

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from chalicelib.core.policy import LONGEST as STS_TAKES
 from chalicelib.core.policy import with_wall
 from chalicelib.core.policy_grammar import read_policy
-from daypass.commands import DONE, ERROR
 from daypass.narrowing import LONGEST, OWN, Used, narrowed
-from tests.daypass.conftest import REQUEST_ID, Said, a_request
-from tests.daypass.test_commands import Daypass
+from daypass.saying import DONE, ERROR
+from tests.daypass.conftest import REQUEST_ID, Daypass, Said, a_request
 
 PATH = ("GET", f"/v1/requests/{REQUEST_ID}/activity")
 SESSION = "01KAZ3TBJ4M7Y5QZ9V8N2D4E6F"

@@ -8,7 +8,6 @@ import pty
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,42 +15,19 @@ import pytest
 
 from chalicelib.core.request import Ask, ScopeChoice
 from chalicelib.slack.words import by_command
-from daypass.commands import DENIED, DONE, ERROR, NOT_ELIGIBLE
-from tests.daypass.conftest import CREDENTIALS, LINK, REQUEST_ID, TOKEN, Said, Server, a_request, problem
-
-ROOT = Path(__file__).parents[2]
-ENDING = REQUEST_ID[-8:]
-
-
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-
-class Daypass:
-    """Runs `daypass` as a person would, in a process of its own; what it prints never holds the token."""
-
-    def __init__(self, server: Server) -> None:
-        ours = {"DAYPASS_URL": server.url, "DAYPASS_TOKEN": TOKEN, "DAYPASS_CACHE": "off"}
-        self.env = {"PATH": os.environ["PATH"], "HOME": os.devnull, **ours}
-
-    def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Ran:
-        kept = {name: value for name, value in {**self.env, **env}.items() if value}
-        command = [sys.executable, "-m", "daypass.commands", *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, env=kept, input=stdin, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert TOKEN not in done.stdout + done.stderr
-        assert "canary" not in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-
-@pytest.fixture
-def daypass(server) -> Daypass:
-    return Daypass(server)
+from daypass.saying import DENIED, DONE, ERROR, NOT_ELIGIBLE
+from tests.daypass.conftest import (
+    CREDENTIALS,
+    ENDING,
+    LINK,
+    REQUEST_ID,
+    ROOT,
+    TOKEN,
+    Ran,
+    Said,
+    a_request,
+    problem,
+)
 
 
 @pytest.fixture

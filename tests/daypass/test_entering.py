@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from daypass.client import DaypassError
-from daypass.commands import DONE, ERROR
 from daypass.entering import chosen
 from daypass.logins import Login, Logins, folder
+from daypass.saying import DONE, ERROR
 from tests.daypass.conftest import Said, Server, problem
 from tests.daypass.issuer import CLIENT, SUBJECT, FakeIssuer
 from tests.daypass.test_tokens import a_login

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from chalicelib.core.known import read_events
-from daypass.commands import DONE, ERROR, NOT_ELIGIBLE
+from daypass.saying import DONE, ERROR, NOT_ELIGIBLE
 from tests.core.test_known import ISSUED, ISSUING
-from tests.daypass.conftest import Said, problem
-from tests.daypass.test_commands import Daypass
+from tests.daypass.conftest import Daypass, Said, problem
 
 DAYS = ("--from", "2024-11-23", "--to", "2024-11-24")
 EVENTS = [{**ISSUING, "actor": "zoë\n@example.com"}, ISSUED]

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daypass import keeping
-from daypass.commands import ERROR
+from daypass.saying import ERROR
 from tests.daypass.conftest import CREDENTIALS, REQUEST_ID, TOKEN, Asked, Said, Server, a_request, problem
 
 ROOT = Path(__file__).parents[2]

@@ -12,10 +12,9 @@ import pytest
 
 from chalicelib.core.ledger import EventType
 from daypass import ocsf
-from daypass.commands import DONE
+from daypass.saying import DONE
 from tests.core.test_replaying import emergencies, used
-from tests.daypass.conftest import Said, Server
-from tests.daypass.test_commands import Daypass
+from tests.daypass.conftest import Daypass, Said, Server
 
 # https://schema.ocsf.io/1.5.0/classes/authorize_session, …/entity_management, …/base_event
 BASE = {

@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from daypass.commands import DONE, ERROR, NOT_ELIGIBLE
 from daypass.operator.reconcile import BYPASSED
+from daypass.saying import DONE, ERROR, NOT_ELIGIBLE
 from tests.core.test_known import ISSUED, ISSUING
-from tests.daypass.conftest import Said, problem
-from tests.daypass.test_commands import Daypass, Ran
+from tests.daypass.conftest import Daypass, Ran, Said, problem
 from tests.trails import (
     ADMIN,
     DEPLOY,

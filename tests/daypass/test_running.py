@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from daypass.running import environment, named
+from daypass.running import environment, variables
 from tests.daypass.conftest import CREDENTIALS
 
 
@@ -21,7 +21,7 @@ def test_the_command_has_the_lent_credentials_and_no_other_way_to_any() -> None:
         "AWS_ROLE_ARN": "arn:aws:iam::111111111111:role/x",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/x",
     }
-    assert environment(shell, named(CREDENTIALS)) == {
+    assert environment(shell, variables(CREDENTIALS)) == {
         "PATH": "/bin",
         "AWS_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": CREDENTIALS["AccessKeyId"],
@@ -39,7 +39,7 @@ def test_whatever_the_shell_had_sdks_take_the_lent_ones(tmp_path: Path) -> None:
     asks = "import botocore.session as s; c = s.Session().get_credentials(); print(c.access_key, c.method)"
     done = subprocess.run(
         [sys.executable, "-c", asks],
-        env=environment(shell, named(CREDENTIALS)),
+        env=environment(shell, variables(CREDENTIALS)),
         capture_output=True,
         text=True,
         check=True,

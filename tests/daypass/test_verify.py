@@ -19,14 +19,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from chalicelib.core import copied
 from chalicelib.core.digest import Book, Digest, Signed, name
 from chalicelib.core.ledger import Event, Recorded
-from daypass.commands import DONE, ERROR, NOT_ELIGIBLE
 from daypass.operator.verify import BROKEN
+from daypass.saying import DONE, ERROR, NOT_ELIGIBLE
 from tests.core.test_comparing import DAYS
 from tests.core.test_comparing import a_story as long_story
 from tests.core.test_replaying import used
 from tests.core.test_verifying import ALICES, OF_THE_DAY, a_chain, a_story
-from tests.daypass.conftest import Said, Server, problem
-from tests.daypass.test_commands import Daypass, Ran
+from tests.daypass.conftest import Daypass, Ran, Said, Server, problem
 
 ROOT = Path(__file__).parents[2]
 
