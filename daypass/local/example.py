@@ -107,14 +107,14 @@ def seed(aws: str) -> Emergencies:
     hub = session.client("iam", **root(HUB_ACCOUNT, aws))
     emergencies = _put_emergencies(session, aws)
     permissions = broker_permissions(emergencies.key)
-    _put_role(hub, BROKER_ROLE, path="/", trust=_broker_trust(), permissions=permissions)
+    _put_role(hub, BROKER_ROLE, path="/", trust=[_broker_trust()], permissions=permissions)
     session.client("sns", **root(HUB_ACCOUNT, aws)).create_topic(Name=BREAK_GLASS_TOPIC.rpartition(":")[2])
     session.client("sqs", **root(HUB_ACCOUNT, aws)).create_queue(QueueName=DEAD_LETTERS.rpartition(":")[2])
     organization = organization_of_the_hub(aws)
     for account, account_id in {role.account: role.account_id for role in target_roles()}.items():
         target = session.client("iam", **root(account_id, aws))
         _put_boundary(target, account_id)
-        trusted, permissions = trust.revoker_trust(BROKER_ARN, organization), trust.revoker_permissions(account_id)
+        trusted, permissions = [trust.revoker_trust(BROKER_ARN, organization)], trust.revoker_permissions(account_id)
         _put_role(target, REVOKER_ROLE, path=REVOKER_PATH, trust=trusted, permissions=permissions)
         _put_bucket(session.client("s3", **root(account_id, aws)), *BUCKETS[account])
     for role in target_roles():
@@ -218,8 +218,10 @@ def root(account_id: str, aws: str) -> Root:
     return {"endpoint_url": aws, "aws_access_key_id": account_id, "aws_secret_access_key": ROOT_SECRET}
 
 
-def _put_role(iam: IAMClient, name: str, *, path: str, trust: Any, permissions: list[dict[str, Any]]) -> None:
-    policy = _policy(trust)
+def _put_role(
+    iam: IAMClient, name: str, *, path: str, trust: list[dict[str, Any]], permissions: list[dict[str, Any]]
+) -> None:
+    policy = _policy(*trust)
     try:
         iam.create_role(
             RoleName=name,

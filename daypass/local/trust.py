@@ -18,20 +18,30 @@ def boundary_arn(account_id: str) -> str:
     return f"arn:aws:iam::{account_id}:policy{REVOKER_PATH}{BOUNDARY}"
 
 
-def role_trust(broker: str, organization: str, external_id: str) -> dict[str, Any]:
+def role_trust(broker: str, organization: str, external_id: str) -> list[dict[str, Any]]:
     """broker: the ARN of its role. organization: its id."""
-    return {
-        "Sid": "TheBrokerLends",
-        "Effect": "Allow",
-        "Principal": _root_of(broker),
-        "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
-        "Condition": {
-            "ArnEquals": {"aws:PrincipalArn": broker},
-            "StringEquals": {"aws:PrincipalOrgID": organization, "sts:ExternalId": external_id},
-            "StringLike": {"sts:RoleSessionName": f"{_ULID}-*"},
-            "Null": {"sts:SourceIdentity": "false"},
+    only, ours = {"aws:PrincipalArn": broker}, {"aws:PrincipalOrgID": organization}
+    return [
+        {
+            "Sid": "TheBrokerAssumes",
+            "Effect": "Allow",
+            "Principal": _root_of(broker),
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                "ArnEquals": only,
+                "StringEquals": {**ours, "sts:ExternalId": external_id},
+                "StringLike": {"sts:RoleSessionName": f"{_ULID}-*"},
+                "Null": {"sts:SourceIdentity": "false"},
+            },
         },
-    }
+        {
+            "Sid": "TheBrokerTellsOfWhom",
+            "Effect": "Allow",
+            "Principal": _root_of(broker),
+            "Action": ["sts:TagSession", "sts:SetSourceIdentity"],
+            "Condition": {"ArnEquals": only, "StringEquals": ours},
+        },
+    ]
 
 
 def revoker_trust(broker: str, organization: str) -> dict[str, Any]:
