@@ -249,7 +249,7 @@ def actions(part: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("function", ["APIHandler", "Sweep"])
+@pytest.mark.parametrize("function", ["APIHandler", "Sweep", "Forget"])
 def test_what_lends_is_the_hubs_broker_and_has_no_role_of_the_packages(stage: str, function: str) -> None:
     whole = template(stage)["Resources"]
     assert whole[function]["Properties"]["Role"] == {"Ref": "BrokerRole"}
@@ -261,6 +261,16 @@ def test_what_lends_is_the_hubs_broker_and_has_no_role_of_the_packages(stage: st
     assert not {action for action in allowed if action.startswith(("sts:", "iam:"))}
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_function_knows_the_account_that_it_is_in(stage: str) -> None:
+    resources = template(stage)["Resources"].items()
+    functions = {name: each for name, each in resources if each["Type"] == "AWS::Serverless::Function"}
+    assert len(functions) == 10
+    for name, function in functions.items():
+        variables = function["Properties"]["Environment"]["Variables"]
+        assert variables["DAYPASS_HUB_ACCOUNT"] == {"Ref": "AWS::AccountId"}, name
+
+
 def test_the_settings_of_what_lends_come_from_the_hubs_outputs() -> None:
     outputs = cloudformation.template("hub.yaml")["Outputs"]
     parameters = template("prod")["Parameters"]
@@ -269,6 +279,7 @@ def test_the_settings_of_what_lends_come_from_the_hubs_outputs() -> None:
         "ApiId",
         "CatalogueObject",
         "OrganizationId",
+        "Retain",
         "TrailBucket",
         "TrailKey",
     }

@@ -14,9 +14,12 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.core.catalogue import Account, Role
 from chalicelib.core.limits import session_name
+from chalicelib.core.provider import Provider
 from daypass.local import example, trust
 from daypass.local.embedded_aws import HUB_ACCOUNT, EmbeddedAws
+from daypass.operator.trust_documents import Hub, broker_trust, provider_trust
 from tests.cloudformation import Stack, document
 from tests.iam import allowed
 from tests.infra.conftest import Deploy
@@ -289,6 +292,16 @@ def test_the_local_example_trusts_and_bounds_as_the_template_does():
     assert ours["Boundary"]["PolicyDocument"]["Statement"] == trust.boundary(TARGET)
     assert (revoker["Path"], revoker["RoleName"]) == (trust.REVOKER_PATH, trust.REVOKER_ROLE)
     assert f"policy{ours['Boundary']['Path']}{ours['Boundary']['ManagedPolicyName']}" in trust.boundary_arn(TARGET)
+
+
+def test_it_trusts_as_daypass_trust_prints_it():
+    role = Role(
+        name="admin", account=Account("target", TARGET), role_name="daypass/Admin", external_id="one-of-our-own"
+    )
+    hub = Hub(account=HUB_ACCOUNT, broker=f"arn:aws:iam::{HUB_ACCOUNT}:role/{BROKER}", organization="o-abcdefghij")
+    assert broker_trust(role, hub).policy == resolved()["Role"]["AssumeRolePolicyDocument"]
+    vouched = document(resolved(Via="oidc", Issuer=ISSUER)["Role"]["AssumeRolePolicyDocument"])
+    assert provider_trust(role, Provider(f"https://{ISSUER}", ())).policy == vouched
 
 
 # More roles.
