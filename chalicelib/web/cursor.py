@@ -8,6 +8,17 @@ import re
 
 from chalicelib.core.refusals import FieldError, Invalid
 
+_ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_INSTANT = f"{_DATE}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z"
+
+LIST = f"({_ULID}|{_INSTANT}#({_ULID})?)"
+"""By creation, or by what is due next."""
+ROLE = "[a-z0-9][a-z0-9@-]{0,126}"
+SEQ = "[0-9]{1,9}"
+DAY = f"{_INSTANT}#({_ULID}|day-{_DATE}-[0-9])#[0-9]{{10}}"
+ACT = f"{_INSTANT}#[ -~]{{1,128}}"
+
 
 def encoded(position: str | None) -> str | None:
     return None if position is None else base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")

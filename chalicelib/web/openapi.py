@@ -12,10 +12,11 @@ from pydantic.json_schema import models_json_schema
 from chalicelib.core.refusals import Refusal
 from chalicelib.fields import ULID
 from chalicelib.version import VERSION
-from chalicelib.web.endpoints import BODY_REFUSES, ENDPOINTS, GATE_REFUSES, OPEN, Endpoint, OpenEndpoint
+from chalicelib.web.contract import Endpoint, OpenEndpoint
+from chalicelib.web.endpoints import BODY_REFUSES, ENDPOINTS, GATE_REFUSES, OPEN
 from chalicelib.web.gate import Door
 from chalicelib.web.problems import CONTENT_TYPE, STATUS
-from chalicelib.web.views import Problem
+from chalicelib.web.views.problem import Problem
 
 _REF = "#/components/schemas/{model}"
 

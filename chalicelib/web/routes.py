@@ -32,7 +32,8 @@ from chalicelib.fields import ULID, parsed
 from chalicelib.log import log
 from chalicelib.metrics import count_refusal
 from chalicelib.web.bodies import In
-from chalicelib.web.endpoints import ENDPOINTS, OPEN, Answer, Call, Endpoint, OpenEndpoint
+from chalicelib.web.contract import Answer, Call, Endpoint, OpenEndpoint
+from chalicelib.web.endpoints import ENDPOINTS, OPEN
 from chalicelib.web.gate import Door, Gate
 from chalicelib.web.openapi import document
 from chalicelib.web.problems import bug, in_our_words, problem

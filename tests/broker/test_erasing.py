@@ -15,7 +15,7 @@ from chalicelib.core.principal import Kind
 from chalicelib.core.refusals import NotEligible, NotFound, NotOver, Refusal
 from chalicelib.core.replaying import unexplained
 from chalicelib.core.request import Request, Verdict
-from chalicelib.web.views import RequestView
+from chalicelib.web.views.requests import RequestView
 from tests.builders import HOUR
 from tests.people import ALICE, BOB, CAROL, DAVE, FRANK
 from tests.stage import Stage, an_ask

@@ -39,7 +39,7 @@ from chalicelib.core.refusals import Refusal
 from chalicelib.core.replaying import SESSIONS_SHOWN, unexplained
 from chalicelib.core.request import Covers, Request, ScopeChoice, Verdict
 from chalicelib.core.times import read_stamp
-from chalicelib.web.views import RequestView
+from chalicelib.web.views.requests import RequestView
 from tests.builders import HOUR
 from tests.fakes import Effect
 from tests.people import PEOPLE, now_in

@@ -12,7 +12,7 @@ import pytest
 from chalicelib.broker import deciding, emergency, ending, revoking
 from chalicelib.core.replaying import unexplained
 from chalicelib.core.request import Verdict
-from chalicelib.web.views import RequestView
+from chalicelib.web.views.requests import RequestView
 from tests.builders import HOUR
 from tests.people import ALICE, BOB, CAROL, DAVE, FRANK
 from tests.stage import Stage, an_ask

@@ -26,7 +26,7 @@ from chalicelib.core.vouching import Issuer
 from chalicelib.identity.bearer import verify
 from chalicelib.identity.fetch import fetch
 from chalicelib.identity.keys import Keys
-from chalicelib.web.views import LoginIssuer, LoginView, PrincipalView
+from chalicelib.web.views.people import LoginIssuer, LoginView, PrincipalView
 from daypass.client import Client, DaypassError
 from daypass.entering import chosen
 from daypass.flows import by_device, refreshed, revoke

@@ -1,0 +1,1 @@
+"""What callers receive: the JSON of answers, as pydantic models."""
