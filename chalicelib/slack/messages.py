@@ -219,7 +219,7 @@ def _outcome(telling: Telling) -> Iterator[Json]:
 def _what_was_done(done: str, id: str) -> Json:
     return blocks.section(
         blocks.text("What was done, as CloudTrail has told it by now: ", bold=True),
-        blocks.text(closed(cut(done, _DONE))),
+        blocks.text(closed(shortened(done, _DONE))),
         blocks.text(" All of it: "),
         blocks.text(f"daypass activity {id}", code=True),
     )

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.core.times import stamp
-from daypass import commands
+from daypass import elsewhere
 from daypass.local import example
 from daypass.local.embedded_aws import HUB_ACCOUNT
 from daypass.operator.commands import in_aws_words
@@ -161,7 +161,7 @@ class TestPublish:
 
 
 def test_without_the_extra_it_says_which_one(run, monkeypatch):
-    monkeypatch.setattr(commands, "find_spec", lambda name: None)
+    monkeypatch.setattr(elsewhere, "find_spec", lambda name: None)
     assert run("check", "catalogue.toml") == (
         1,
         "",
