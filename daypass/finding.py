@@ -34,9 +34,11 @@ def found_or_asked(client: Client, what: str, ask: Callable[[str], Json] | None)
     """The request that is meant. ask: makes one for a role, where there is none that is or may become of use."""
     try:
         request = client.request(named(client, what))
-    except Stop:
-        if ask is None or not what:
+    except Stop as nothing:
+        if not what:
             raise
+        if ask is None:
+            raise Stop(f"{nothing} With --reason this asks for it.") from None
         return ask(what)
     if ask is not None and request.get("state") not in _USABLE:
         return ask(str(request.get("role")))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
 
+import daypass
 from daypass.client import LARGEST_ANSWER, Client, DaypassError
-from tests.daypass.conftest import CREDENTIALS, REQUEST_ID, TOKEN, Said, Server, a_request, problem
+from tests.daypass.conftest import CREDENTIALS, REQUEST_ID, ROOT, TOKEN, Said, Server, a_request, problem
 
 REQUESTS = ("POST", "/v1/requests")
 
@@ -363,3 +366,13 @@ def test_the_client_does_not_show_its_token(client):
 def test_an_address_with_a_stage_is_kept(server, slept):
     server.answers["GET", "/api/v1/me"] = Said(body={"id": "x"})
     assert Client(f"{server.url}/api/", TOKEN, sleep=slept.append).me() == {"id": "x"}
+
+
+def test_programs_find_the_client_at_the_top_and_load_nothing_that_they_do_not_ask_for() -> None:
+    assert daypass.Client is Client
+    assert daypass.DaypassError is DaypassError
+    with pytest.raises(AttributeError, match="no attribute 'Nobody'"):
+        daypass.Nobody
+    loaded = "import sys, daypass; print('daypass.client' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -118,6 +118,12 @@ class TestExec:
         assert shell.ran("exec", "payments-admin", "--reason", "x", "--", "true").returncode == DONE
         assert asked(server) == [("POST", f"{ONE}/credentials")]
 
+    def test_where_there_is_nothing_and_no_reason_it_says_that_it_would_ask(self, daypass, server):
+        server.answers["GET", ASK] = Said(body={"items": [], "next_cursor": None})
+        ran = daypass("exec", "payments-admin", "--", "true")
+        assert (ran.code, asked(server)) == (ERROR, [])
+        assert ran.err.endswith("daypass request payments-admin … With --reason this asks for it.\n")
+
     def test_without_a_reason_nothing_is_asked_for(self, daypass, server):
         lends(server, "ended")
         ran = daypass("exec", "payments-admin", "--", "true")
