@@ -261,6 +261,13 @@ def test_what_lends_is_the_hubs_broker_and_has_no_role_of_the_packages(stage: st
     assert not {action for action in allowed if action.startswith(("sts:", "iam:"))}
 
 
+def test_every_alarm_of_the_package_tells_the_topic_that_is_named() -> None:
+    alarms = [each for each in template("prod")["Resources"].values() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    assert len(alarms) >= 5
+    told = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
+    assert all(each["Properties"]["AlarmActions"] == told for each in alarms)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_function_knows_the_account_that_it_is_in(stage: str) -> None:
     resources = template(stage)["Resources"].items()
@@ -276,6 +283,7 @@ def test_the_settings_of_what_lends_come_from_the_hubs_outputs() -> None:
     parameters = template("prod")["Parameters"]
     assert {"BrokerRole", "TableStream", "EmergencyQueue", "EmergencyKey", "SlackSigningSecret"} <= parameters.keys()
     assert parameters.keys() - outputs.keys() <= {
+        "AlarmTopic",
         "ApiId",
         "CatalogueObject",
         "OrganizationId",
