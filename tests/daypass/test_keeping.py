@@ -20,9 +20,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daypass import keeping
+from daypass import keeping, tokens
+from daypass.client import DaypassError
 from daypass.saying import ERROR
 from tests.daypass.conftest import CREDENTIALS, REQUEST_ID, TOKEN, Asked, Said, Server, a_request, problem
+from tests.daypass.test_tokens import DAYPASS, a_login
 
 ROOT = Path(__file__).parents[2]
 FIELDS = ("Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AccountId")
@@ -43,7 +45,7 @@ def stamp(at: float) -> str:
 
 @pytest.fixture
 def place(tmp_path: Path) -> str:
-    found = keeping.place({"DAYPASS_CACHE": str(tmp_path / "kept")}, "payments-admin")
+    found = keeping.place({"DAYPASS_CACHE": str(tmp_path / "kept"), "HOME": str(tmp_path)}, "payments-admin")
     assert found is not None
     return found
 
@@ -87,7 +89,7 @@ class TestHowLong:
     def test_whatever_the_clocks_say_nothing_is_handed_out_at_or_after_its_end(self, left, passed, ends_in, ahead):
         """By the server's clock, as long as nobody sets this machine's."""
         with tempfile.TemporaryDirectory() as folder:
-            found = str(keeping.place({"DAYPASS_CACHE": folder}, "x"))
+            found = str(keeping.place({"DAYPASS_CACHE": folder, "HOME": folder}, "x"))
             now = keep(found, left, ends_in=ends_in, ahead=ahead)
             handed_out = keeping.kept(found, now + passed)
         if handed_out:
@@ -109,15 +111,34 @@ class TestWhose:
             ({**ours, "DAYPASS_TOKEN": "another"}, "role"),
             ({**ours, "DAYPASS_TOKEN": "", "DAYPASS_TOKEN_COMMAND": "one"}, "role"),
             ({**ours, "DAYPASS_TOKEN": "", "DAYPASS_TOKEN_COMMAND": "other"}, "role"),
+            ({**ours, "DAYPASS_TOKEN": "", "DAYPASS_TOKEN_FILE": "one"}, "role"),
+            ({**ours, "DAYPASS_IAM": "profile"}, "role"),
             (ours, "another-role"),
         ]
         places = [keeping.place(environment, what) for environment, what in [(ours, "role"), *others]]
         assert len(set(places)) == len(places)
 
     def test_a_new_token_of_the_same_person_finds_what_the_old_one_kept(self, tmp_path):
-        tokens = (a_token(iss="i", sub="s", exp=at) for at in ("1", "2"))
-        places = {keeping.place({"DAYPASS_CACHE": str(tmp_path), "DAYPASS_TOKEN": token}, "r") for token in tokens}
+        bearers = (a_token(iss="i", sub="s", exp=at) for at in ("1", "2"))
+        places = {keeping.place({"DAYPASS_CACHE": str(tmp_path), "DAYPASS_TOKEN": token}, "r") for token in bearers}
         assert len(places) == 1
+
+    def test_who_logs_in_after_somebody_else_finds_nothing_of_theirs(self, tmp_path):
+        environment = {"DAYPASS_CACHE": str(tmp_path / "kept"), "HOME": str(tmp_path)}
+        before = keeping.place({**environment, "DAYPASS_URL": DAYPASS}, "r")
+        places = []
+        for subject in ("one", "other", "one"):
+            tokens.logins(environment).keep(a_login(subject=subject, token=a_token(sub=subject, jti=str(len(places)))))
+            places.append(keeping.place(environment, "r"))  # the one login that is stored says which server is meant
+        assert places[0] == places[2]
+        assert len({before, *places}) == 3
+
+    def test_where_several_servers_could_be_meant_nothing_is_handed_out(self, tmp_path):
+        environment = {"DAYPASS_CACHE": str(tmp_path / "kept"), "HOME": str(tmp_path)}
+        for server in (DAYPASS, "https://other.example.com"):
+            tokens.logins(environment).keep(a_login(server=server))
+        with pytest.raises(DaypassError, match="DAYPASS_URL says which one"):
+            keeping.place(environment, "r")
 
     def test_no_name_of_a_file_tells_a_token(self, place):
         assert len(Path(place).stem) == 64
@@ -135,7 +156,7 @@ class TestWhose:
         assert Path(place).stat().st_mode & 0o777 == 0o600
 
     def test_what_is_kept_of_a_role_is_forgotten_with_it_and_no_other(self, tmp_path):
-        environment = {"DAYPASS_CACHE": str(tmp_path)}
+        environment = {"DAYPASS_CACHE": str(tmp_path), "HOME": str(tmp_path)}
         places = {role: str(keeping.place(environment, role)) for role in ("one", "other", "unknown")}
         for role, at in places.items():
             now = keep(at, HOUR, role="" if role == "unknown" else role)
@@ -166,7 +187,7 @@ class TestDamage:
         assert keeping.kept(place, now + 1) is None
 
     def test_what_has_expired_or_was_left_half_written_is_removed_by_the_next(self, place, tmp_path):
-        old = str(keeping.place({"DAYPASS_CACHE": str(tmp_path / "kept")}, "another"))
+        old = str(keeping.place({"DAYPASS_CACHE": str(tmp_path / "kept"), "HOME": str(tmp_path)}, "another"))
         keep(old, 0)
         half = Path(place).with_name("x.half")
         half.write_text("secret")
