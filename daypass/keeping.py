@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,11 +20,27 @@ FRESH_SECONDS: Final = 900
 WAIT_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.05
 _OFF: Final = "off"
-_HALF, _HALF_SECONDS = ".half", 60.0
+_BEGINS, _HALF, _HALF_SECONDS = "daypass-", ".half", 60.0
 _DAMAGED: Final = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 Process = dict[str, Any]
 """What `credential_process` reads."""
+
+
+# What says whose a call is, in the order in which it is asked; and what else then decides it.
+_WAYS: Final[Mapping[str, Sequence[str]]] = {
+    "DAYPASS_IAM": (
+        "AWS_PROFILE",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_ROLE_ARN",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    ),
+    "DAYPASS_TOKEN": (),
+    "DAYPASS_TOKEN_FILE": (),
+    "DAYPASS_TOKEN_COMMAND": ("DAYPASS_DATA",),
+}
+_OURS: Final = re.compile(r"[0-9a-f]{64}\.json")
 
 
 def asked(arguments: Sequence[str]) -> str | None:
@@ -39,6 +56,7 @@ def asked(arguments: Sequence[str]) -> str | None:
 
 def server(environment: Mapping[str, str]) -> str:
     """Raises DaypassError where it is not clear which one is meant."""
+    # As `tokens.server` says first, too: what is kept is mostly found without loading that.
     if told := environment.get("DAYPASS_URL"):
         return told.rstrip("/")
     from daypass import tokens
@@ -87,7 +105,7 @@ def keep(
     _tidy(folder, now)
     last = expires_at - now - ahead < FRESH_SECONDS or (ends_at is not None and expires_at >= ends_at)
     entry = {"process": process, "expires_at": expires_at, "minted_at": now, "ahead": ahead, "last": last, **about}
-    descriptor, half = tempfile.mkstemp(dir=folder, suffix=_HALF)  # which only its owner can read
+    descriptor, half = tempfile.mkstemp(dir=folder, prefix=_BEGINS, suffix=_HALF)  # which only its owner can read
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(entry, file)
@@ -152,9 +170,10 @@ def _folder(environment: Mapping[str, str]) -> str | None:
 
 def _who(environment: Mapping[str, str]) -> str:
     """The person, as far as can be told without asking anybody: of a token its subject, else where one comes from."""
-    for name in ("DAYPASS_IAM", "DAYPASS_TOKEN", "DAYPASS_TOKEN_FILE", "DAYPASS_TOKEN_COMMAND"):
+    for name, beside in _WAYS.items():
         if told := environment.get(name, "").strip():
-            return _subject(told) if name == "DAYPASS_TOKEN" else f"{name} {told}"
+            more = [environment.get(each) for each in beside]
+            return _subject(told) if name == "DAYPASS_TOKEN" else json.dumps([name, told, *more])
     from daypass import tokens
 
     login = tokens.stored(environment)
@@ -190,11 +209,11 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _entries(folder: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What is in the folder; of what cannot be read, nothing."""
+    """What we keep in the folder, beside whatever others do; of what cannot be read, nothing."""
     names: list[str] = []
     with suppress(OSError):
         names = os.listdir(folder) if folder else []
-    for path in (os.path.join(folder or "", name) for name in names if name.endswith(".json")):
+    for path in (os.path.join(folder or "", name) for name in names if _OURS.fullmatch(name)):
         try:
             yield path, _read(path)
         except _DAMAGED:
@@ -206,7 +225,7 @@ def _tidy(folder: str, now: float) -> None:
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
         with suppress(OSError):
-            if name.endswith(_HALF) and os.stat(path).st_mtime < now - _HALF_SECONDS:
+            if name.startswith(_BEGINS) and name.endswith(_HALF) and os.stat(path).st_mtime < now - _HALF_SECONDS:
                 os.unlink(path)
     for path, entry in _entries(folder):
         expires_at = entry.get("expires_at")

@@ -19,19 +19,23 @@ _SUCCESS, _FAILURE = (1, "Success"), (2, "Failure")
 _USER, _SYSTEM = (1, "User"), (3, "System")
 _SEVERITY: Final[Mapping[str, tuple[int, str]]] = {
     "break_glass.opened": (5, "Critical"),
+    "bypass.found": (5, "Critical"),
+    "session.unseen": (4, "High"),
     "deny.failed": (4, "High"),
     "session.failed": (2, "Low"),
 }
 _INFORMATIONAL: Final = (1, "Informational")
-_OF_REQUESTS: Final = ("request.", "break_glass.", "deny.", "texts.")
+_OF_SESSIONS: Final = frozenset({"session.issuing", "session.issued", "session.failed"})
+_ALARMS: Final = frozenset({"bypass.found", "session.unseen"})
 
 
 def event(line: Mapping[str, Any]) -> dict[str, Any]:
-    """An event with its `request_id`, as the API gives it, in the form of OCSF.
+    """An event with its `request_id` or its `chain`, as the API gives it, in the form of OCSF.
 
     Raises KeyError, TypeError and ValueError for what is no event of Daypass's.
     """
-    of_session = line["type"].startswith("session.")
+    of_session = line["type"] in _OF_SESSIONS
+    chain = _chain(line)
     (class_uid, class_name), (activity_id, activity) = (_SESSION, _ASSIGN) if of_session else (_ENTITY, _activity(line))
     severity_id, severity = _SEVERITY.get(line["type"], _INFORMATIONAL)
     status_id, status = _status(line["type"])
@@ -53,8 +57,8 @@ def event(line: Mapping[str, Any]) -> dict[str, Any]:
         "metadata": {
             "version": VERSION,
             "product": {"name": "Daypass", "vendor_name": "Daypass"},
-            "uid": f"{line['request_id']}/{line['seq']}",
-            "correlation_uid": line["request_id"],
+            "uid": f"{chain}/{line['seq']}",
+            "correlation_uid": chain,
             "sequence": line["seq"],
             "event_code": line["type"],
             "original_time": line["at"],
@@ -64,16 +68,20 @@ def event(line: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _chain(line: Mapping[str, Any]) -> str:
+    return str(line["request_id"] if "request_id" in line else line["chain"])
+
+
 def _activity(line: Mapping[str, Any]) -> tuple[int, str]:
     if line["type"] == "request.submitted":
         return _CREATE
-    return _UPDATE if line["type"].startswith(_OF_REQUESTS) else (_OTHER, line["type"])
+    return _UPDATE if "request_id" in line else (_OTHER, line["type"])
 
 
 def _status(kind: str) -> tuple[int, str]:
     if kind == "session.issuing":
         return _OTHER, "Issuing"
-    return _FAILURE if kind.endswith(".failed") else _SUCCESS
+    return _FAILURE if kind.endswith(".failed") or kind in _ALARMS else _SUCCESS
 
 
 def _session(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,9 +97,8 @@ def _session(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entity(line: Mapping[str, Any]) -> dict[str, Any]:
-    of_request = line["type"].startswith(_OF_REQUESTS)
-    kind = "access request" if of_request else "ledger"
-    return {"entity": {"uid": line["request_id"], "type_id": _OTHER, "type": kind}}
+    kind = "access request" if "request_id" in line else "ledger"
+    return {"entity": {"uid": _chain(line), "type_id": _OTHER, "type": kind}}
 
 
 def _user(actor: str) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class TestWhose:
     def test_who_logs_in_after_somebody_else_finds_nothing_of_theirs(self, tmp_path):
         environment = {"DAYPASS_CACHE": str(tmp_path / "kept"), "HOME": str(tmp_path)}
         before = keeping.place({**environment, "DAYPASS_URL": DAYPASS}, "r")
-        places = []
+        places: list[str | None] = []
         for subject in ("one", "other", "one"):
             tokens.logins(environment).keep(a_login(subject=subject, token=a_token(sub=subject, jti=str(len(places)))))
             places.append(keeping.place(environment, "r"))  # the one login that is stored says which server is meant
@@ -154,6 +154,31 @@ class TestWhose:
         assert keeping.kept(place, now + 1) is None
         keep(place, HOUR)
         assert Path(place).stat().st_mode & 0o777 == 0o600
+
+    def test_whatever_else_lies_in_the_folder_stays_there(self, tmp_path):
+        environment = {"DAYPASS_CACHE": str(tmp_path), "HOME": str(tmp_path)}
+        foreign = {"package.json": "{}", "broken.json": "{", "theirs.half": "", f"{'a' * 63}.json": "{}"}
+        for name, content in foreign.items():
+            (tmp_path / name).write_text(content)
+            os.utime(tmp_path / name, (0, 0))
+        keep(str(keeping.place(environment, "one")), HOUR)
+        keeping.forget(environment, "one")
+        assert {name: (tmp_path / name).read_text() for name in foreign} == foreign
+
+    @pytest.mark.parametrize(
+        ("way", "beside"),
+        [
+            ({"DAYPASS_IAM": "1"}, "AWS_PROFILE"),
+            ({"DAYPASS_IAM": "1"}, "AWS_ACCESS_KEY_ID"),
+            ({"DAYPASS_IAM": "1"}, "AWS_ROLE_ARN"),
+            ({"DAYPASS_IAM": "1"}, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+            ({"DAYPASS_TOKEN_COMMAND": "daypass token alice"}, "DAYPASS_DATA"),
+        ],
+    )
+    def test_what_says_whose_token_or_signature_it_is_parts_places(self, tmp_path, way, beside):
+        ours = {"DAYPASS_CACHE": str(tmp_path), **way}
+        places = {keeping.place({**ours, beside: who}, "r") for who in ("", "one", "other")}
+        assert len(places) == 3
 
     def test_what_is_kept_of_a_role_is_forgotten_with_it_and_no_other(self, tmp_path):
         environment = {"DAYPASS_CACHE": str(tmp_path), "HOME": str(tmp_path)}
@@ -189,7 +214,7 @@ class TestDamage:
     def test_what_has_expired_or_was_left_half_written_is_removed_by_the_next(self, place, tmp_path):
         old = str(keeping.place({"DAYPASS_CACHE": str(tmp_path / "kept"), "HOME": str(tmp_path)}, "another"))
         keep(old, 0)
-        half = Path(place).with_name("x.half")
+        half = Path(place).with_name("daypass-x.half")
         half.write_text("secret")
         os.utime(half, (0, 0))
         keep(place, HOUR)

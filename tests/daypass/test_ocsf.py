@@ -6,11 +6,12 @@ No schema comes with the tests: the tables are OCSF's own documentation of the c
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
-from chalicelib.core.ledger import EventType
+from chalicelib.core.ledger import EventType, Recorded, beginning, day_chain, next_event
 from daypass import ocsf
 from daypass.saying import DONE
 from tests.core.test_replaying import emergencies, used
@@ -72,11 +73,33 @@ def test_every_event_of_a_story_has_what_its_class_requires_and_loses_nothing(li
     assert back == line
 
 
-@pytest.mark.parametrize("kind", [*EventType, "activity.read", "bypass.found"])
-def test_every_kind_of_event_has_its_place(kind: str) -> None:
-    told = ocsf.event({**LINE, "type": str(kind), "details": {"session": "01KS1"}})
+OF_A_DAY = (EventType.ACTIVITY_READ, EventType.BYPASS_FOUND, EventType.SESSION_UNSEEN, EventType.CATALOGUE_CHANGED)
+OF_SESSIONS = (EventType.SESSION_ISSUING, EventType.SESSION_ISSUED, EventType.SESSION_FAILED)
+
+
+@pytest.mark.parametrize("kind", [each for each in EventType if each not in OF_A_DAY])
+def test_every_kind_of_event_of_a_request_has_its_place(kind: EventType) -> None:
+    told = ocsf.event({**LINE, "type": kind.value, "details": {"session": "01KS1"}})
     holds(told)
-    assert told["class_uid"] == (3003 if kind.startswith("session.") else 3004)
+    assert told["class_uid"] == (3003 if kind in OF_SESSIONS else 3004)
+    if kind not in OF_SESSIONS:
+        assert told["entity"]["type"] == "access request"
+        assert told["activity_name"] == ("Create" if kind is EventType.SUBMITTED else "Update")
+
+
+@pytest.mark.parametrize("kind", OF_A_DAY)
+def test_what_belongs_to_no_request_is_the_ledgers_and_loses_nothing(kind: EventType) -> None:
+    chain = day_chain(date(2026, 11, 23), "3")
+    event = next_event(beginning(chain), kind, datetime(2026, 11, 23, tzinfo=UTC), "daypass", {"session": "01KS1"})
+    line = Recorded(chain, event).as_json()
+    told = ocsf.event(line)
+    holds(told)
+    assert told["entity"] == {"uid": chain, "type_id": 99, "type": "ledger"}
+    assert (told["metadata"]["uid"], told["metadata"]["correlation_uid"]) == (f"{chain}/1", chain)
+    assert told["activity_name"] == kind.value
+    assert told["unmapped"] == {name: line[name] for name in ("details", "prev_hash", "hash")}
+    alarm = kind in (EventType.BYPASS_FOUND, EventType.SESSION_UNSEEN)
+    assert (told["status"] == "Failure", told["severity_id"] >= 4) == (alarm, alarm)
 
 
 def test_a_session_bears_cloudtrails_key_and_its_end() -> None:
